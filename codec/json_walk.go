@@ -18,7 +18,7 @@ type jsonWalker struct {
 	pos      int
 	depth    int
 	elements int
-	names    []string // of the objects around pos, outermost first
+	names    [][]byte // of the objects around pos, outermost first
 
 	emit bool
 	out  []byte
@@ -130,7 +130,7 @@ func (w *jsonWalker) object() (n int, err error) {
 		if w.emit {
 			w.out = appendMsgpackString(w.out, name)
 		}
-		w.names = append(w.names, string(name))
+		w.names = append(w.names, name)
 		w.space()
 		w.pos++ // the colon
 		if err := w.value(); err != nil {
@@ -141,9 +141,9 @@ func (w *jsonWalker) object() (n int, err error) {
 	w.pos++
 	names := w.names[base:]
 	w.names = w.names[:base]
-	slices.Sort(names)
+	slices.SortFunc(names, bytes.Compare)
 	for i := 1; i < len(names); i++ {
-		if names[i-1] == names[i] {
+		if bytes.Equal(names[i-1], names[i]) {
 			return 0, fmt.Errorf("name %q occurs twice in one object", names[i])
 		}
 	}
@@ -178,7 +178,7 @@ func (w *jsonWalker) number() error {
 	for end < len(w.in) && bytes.IndexByte([]byte("+-.0123456789eE"), w.in[end]) >= 0 {
 		end++
 	}
-	text := string(w.in[w.pos:end])
+	text := w.in[w.pos:end]
 	if w.emit {
 		out, err := appendMsgpackNumber(w.out, text)
 		if err != nil {
@@ -192,18 +192,18 @@ func (w *jsonWalker) number() error {
 
 // appendMsgpackNumber appends a number of JSON: as a float if it has a fraction or
 // an exponent, else as an integer.
-func appendMsgpackNumber(dst []byte, text string) ([]byte, error) {
-	if bytes.ContainsAny([]byte(text), ".eE") {
-		f, err := strconv.ParseFloat(text, 64)
+func appendMsgpackNumber(dst, text []byte) ([]byte, error) {
+	if bytes.ContainsAny(text, ".eE") {
+		f, err := strconv.ParseFloat(string(text), 64)
 		if err != nil {
 			return nil, fmt.Errorf("number %s exceeds a 64-bit float: write it as a string", text)
 		}
 		return binary.BigEndian.AppendUint64(append(dst, 0xcb), math.Float64bits(f)), nil
 	}
-	if u, err := strconv.ParseUint(text, 10, 64); err == nil {
+	if u, err := strconv.ParseUint(string(text), 10, 64); err == nil {
 		return appendMsgpackUint(dst, u), nil
 	}
-	i, err := strconv.ParseInt(text, 10, 64)
+	i, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("integer %s exceeds 64 bits: write it as a string, or use the json codec", text)
 	}

@@ -79,8 +79,9 @@ func checkMsgpack(data []byte) error {
 	if err := scan.finish(data); err != nil {
 		return err
 	}
-	var keys mapSorter
-	return keys.distinct(data)
+	e := msgpackEncoders.Get().(*msgpackEncoder)
+	defer msgpackEncoders.Put(e)
+	return e.sort.distinct(data)
 }
 
 // msgpackDecoder is a pooled decoder with the reader that it reads from.

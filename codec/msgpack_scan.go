@@ -189,9 +189,9 @@ var (
 //
 // It keeps no more than the open containers and can be fed a growing prefix.
 type scanner struct {
-	pos      int           // the next token
-	depth    int           // open containers
-	left     [MaxDepth]int // values to come in each of them
+	pos      int             // the next token
+	depth    int             // open containers
+	left     [MaxDepth]int32 // values to come in each of them
 	elements int
 	ext      bool // there is an extension
 	done     bool // the value is complete
@@ -216,6 +216,14 @@ func (s *scanner) fault(err error) error { return fmt.Errorf("at byte %d: %w", s
 
 func (s *scanner) scan(b []byte, whole bool) error {
 	for !s.done {
+		if s.pos < len(b) {
+			if size := scalarSize(b[s.pos]); size > 0 && size <= len(b)-s.pos && s.elements < MaxElements {
+				s.elements++
+				s.pos += size
+				s.completed()
+				continue
+			}
+		}
 		t, err := readToken(b, s.pos)
 		if err == errTruncated && !whole {
 			return nil
@@ -238,7 +246,7 @@ func (s *scanner) scan(b []byte, whole bool) error {
 			if s.depth == MaxDepth {
 				return s.fault(errTooDeep)
 			}
-			s.left[s.depth] = n
+			s.left[s.depth] = int32(n)
 			s.depth++
 			s.pos = t.end
 			continue
@@ -247,6 +255,21 @@ func (s *scanner) scan(b []byte, whole bool) error {
 		s.completed()
 	}
 	return nil
+}
+
+// scalarSize returns the size of the scalars whose first byte c tells it, and 0 of
+// all others and of floats, which need a look. It spares most values readToken.
+func scalarSize(c byte) int {
+	switch {
+	case c <= 0x7f, c >= 0xe0, c == 0xc0, c == 0xc2, c == 0xc3:
+		return 1
+	case 0xa0 <= c && c <= 0xbf:
+		return 1 + int(c&0x1f)
+	case 0xcc <= c && c <= 0xcf, 0xd0 <= c && c <= 0xd3:
+		return 1 + 1<<(c&0x03)
+	default:
+		return 0
+	}
 }
 
 // completed notes the end of a value, and of the containers that it ends.

@@ -43,8 +43,8 @@ func (s *mapSorter) run(b []byte, move bool) error {
 	s.b, s.move, s.pairs = b, move, s.pairs[:0]
 	_, err := s.value(0)
 	s.b = nil
-	if cap(s.spare) > keepBytes {
-		s.spare = nil
+	if cap(s.spare) > keepBytes || cap(s.pairs) > keepBytes/16 {
+		s.spare, s.pairs = nil, nil
 	}
 	return err
 }
