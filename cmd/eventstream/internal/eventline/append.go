@@ -3,9 +3,7 @@
 package eventline
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -20,14 +18,15 @@ import (
 // cannot say all of it. A payload without any JSON form is in data_base64.
 func AppendView(dst []byte, ev *eventstream.Event) []byte {
 	dst = appendHead(dst, ev)
-	if len(ev.Data) == 0 {
-		return append(dst, "null}"...)
-	}
 	data, _, err := codec.ToJSON(ev.Codec, ev.Data)
-	if err != nil {
-		return append(appendBase64(append(dst, "null"...), ev.Data), '}')
+	switch {
+	case len(ev.Data) == 0:
+		return append(dst, "null}"...)
+	case err != nil || data == nil:
+		return append(appendBase64(dst, ev.Data), '}')
+	default:
+		return append(append(dst, data...), '}')
 	}
-	return append(appendCompact(dst, data), '}')
 }
 
 // AppendExport appends ev so that an import makes the same event of it: the payload
@@ -77,26 +76,15 @@ func appendHead(dst []byte, ev *eventstream.Event) []byte {
 }
 
 func appendData(dst []byte, ev *eventstream.Event) []byte {
-	if len(ev.Data) > 0 {
-		data, exact, err := codec.ToJSON(ev.Codec, ev.Data)
-		// A line break inside would end the line, and blanks at an end get lost.
-		if err == nil && exact && !bytes.ContainsAny(data, "\r\n") && len(bytes.TrimSpace(data)) == len(data) {
-			return append(dst, data...)
-		}
-	}
-	return appendBase64(append(dst, "null"...), ev.Data)
-}
-
-func appendBase64(dst, data []byte) []byte {
-	dst = append(dst, `,"data_base64":"`...)
-	dst = base64.StdEncoding.AppendEncode(dst, data)
-	return append(dst, '"')
-}
-
-func appendCompact(dst, data []byte) []byte {
-	var b bytes.Buffer
-	if json.Compact(&b, data) != nil {
+	if data, exact, err := codec.ToJSON(ev.Codec, ev.Data); err == nil && exact {
 		return append(dst, data...)
 	}
-	return append(dst, b.Bytes()...)
+	return appendBase64(dst, ev.Data)
+}
+
+// appendBase64 appends the payload in a field of its own; data says nothing.
+func appendBase64(dst, data []byte) []byte {
+	dst = append(dst, `null,"data_base64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, data)
+	return append(dst, '"')
 }

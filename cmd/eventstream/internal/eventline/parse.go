@@ -206,7 +206,7 @@ func (p *parser) payload() (string, error) {
 		if err != nil {
 			return "data", err
 		}
-		ev.Data = codec.Encoded(bytes.Clone(data)) // the line's memory is used again
+		ev.Data = codec.Encoded(data)
 	}
 	return "", nil
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/codec"
 	"github.com/nexus-erp/eventstream/keys"
 )
