@@ -22,7 +22,8 @@ type checker struct {
 	report Report
 
 	decoder  eventDecoder
-	previous facts // of the position before
+	previous facts  // of the position before
+	scratch  []byte // payloads are encoded again to prove them well-formed
 }
 
 // checkBlock is how many events are checked at once: enough for their keys, once
@@ -193,7 +194,7 @@ func (c *checker) event(f *facts, value []byte) {
 		return
 	}
 	f.content = env.ContentHash(f.stream)
-	if err := codec.Verify(env.Codec, event.Data); err != nil {
+	if c.scratch, err = codec.Encode(c.scratch[:0], env.Codec, codec.Encoded(event.Data)); err != nil {
 		c.about(f, ProblemPayload, "%v", err)
 	}
 }
@@ -263,36 +264,33 @@ func (c *checker) neighbours(f *facts) {
 // streams walks all event keys: versions have no holes, and there are as many
 // events as positions.
 func (c *checker) streams(ctx context.Context) error {
-	err := c.walk(ctx, keys.KindEvent, func() func(engine.Iter) error {
-		var last facts
-		return func(it engine.Iter) error {
-			f := facts{}
-			var err error
-			if f.tenantID, f.stream, f.version, err = keys.ParseEvent(it.Key()); err != nil {
-				c.problem(Problem{Kind: ProblemKey, Detail: err.Error()})
-				return nil
-			}
-			value, err := it.Value()
-			if err != nil {
-				return err
-			}
-			if f.position, _ = codec.PositionOf(value); f.position > c.report.Head {
-				return nil // appended since
-			}
-			c.report.Events++
-			expected := Version(1)
-			if last.stream == f.stream && last.tenantID == f.tenantID && last.version > 0 {
-				expected = last.version + 1
-			} else {
-				c.report.Streams++
-			}
-			if f.version != expected {
-				c.about(&f, ProblemVersion, "expected version %d", expected)
-			}
-			last = f
+	var last facts
+	err := c.walk(ctx, keys.KindEvent, func(it engine.Iter) (err error) {
+		var f facts
+		if f.tenantID, f.stream, f.version, err = keys.ParseEvent(it.Key()); err != nil {
+			c.problem(Problem{Kind: ProblemKey, Detail: err.Error()})
 			return nil
 		}
-	}())
+		value, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if f.position, _ = codec.PositionOf(value); f.position > c.report.Head {
+			return nil // appended since
+		}
+		c.report.Events++
+		expected := Version(1)
+		if last.stream == f.stream && last.tenantID == f.tenantID && last.version > 0 {
+			expected = last.version + 1
+		} else {
+			c.report.Streams++
+		}
+		if f.version != expected {
+			c.about(&f, ProblemVersion, "expected version %d", expected)
+		}
+		last = f
+		return nil
+	})
 	if err != nil || c.report.Events == uint64(c.report.Head) {
 		return err
 	}
