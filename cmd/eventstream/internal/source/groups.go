@@ -35,7 +35,7 @@ type Groups struct {
 	size     int  // their bytes
 	broken   bool // it must not load
 	tooLarge bool // it cannot load
-	until    int  // of a loose block: the ordinal at which it ends
+	until    int  // of a loose block: the last ordinal that it may hold
 	suspect  bool // the record before could not be read
 }
 
@@ -57,27 +57,29 @@ func (g *Groups) Add(commit string, ordinal int, r Record) {
 		return
 	}
 	g.records = append(g.records, r)
+	if commit == "" && ordinal == g.until {
+		g.Finish() // someone may wait for it
+	}
 }
 
 // Bad adds a record that is not good. known reports whether commit could be read.
 func (g *Groups) Bad(commit string, known bool, ordinal int, err *BadRecord) {
-	g.Fail(err)
+	mine := g.open && g.commit != "" && (!known || g.commit == commit)
+	if !mine {
+		g.Finish()
+	}
+	g.Fail(err) // before what Finish says: the cause comes first
 	switch {
-	case !known:
-		g.broken = g.commit != ""
-		g.Finish()
-		g.suspect = true
-		return
-	case commit == "":
-		g.Finish()
-	case !g.open || g.commit != commit:
-		g.Finish()
+	case mine:
+		g.broken, g.records = true, nil
+		if !known {
+			g.Finish()
+		}
+	case known && commit != "":
 		g.begin(commit, ordinal, err.Line)
 		g.broken = true
-	default:
-		g.broken, g.records = true, nil
 	}
-	g.suspect = false
+	g.suspect = !known
 }
 
 func (g *Groups) begin(commit string, ordinal, line int) {
