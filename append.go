@@ -86,6 +86,9 @@ func (s streams) commit(ctx context.Context, entries []StreamAppend, list string
 
 func (r *appendRequest) run(ctx context.Context, entries []StreamAppend, list string) error {
 	db := r.db
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if !db.gate.enter() {
 		return ErrClosed
 	}

@@ -65,7 +65,7 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 		opts:     o,
 		log:      o.Logger,
 		ids:      keys.NewIDGenerator(o.Clock, o.Entropy),
-		seq:      sequencer{slot: make(chan struct{}, 1)},
+		seq:      sequencer{turn: newTurn()},
 		tenants:  newTenantTable(),
 		heads:    newHeadCache(o.StreamHeads),
 		inflight: newInflightIDs(),

@@ -22,43 +22,23 @@ const (
 	decidedDuplicate                     // an id is known already
 )
 
-// sequencer decides appends one at a time. Its state is guarded by the slot.
+// sequencer decides appends one at a time. Its state is guarded by the turn.
 type sequencer struct {
-	// slot holds one token while somebody has the turn. It is a channel and not a
-	// mutex so that those who wait for it can go away.
-	slot chan struct{}
+	turn *turn
 
 	head         Position // the newest position assigned
 	lastRecorded int64    // the newest recorded-at time, in ns
 	clockWarned  time.Time
 }
 
-// take waits for the turn.
-func (db *DB) takeTurn(ctx context.Context) error {
-	select {
-	case db.seq.slot <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case db.seq.slot <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-db.eng.Poisoned():
-		return db.writable()
-	}
-}
-
-func (db *DB) endTurn() { <-db.seq.slot }
-
 // sequence takes the append's turn: it decides from memory only, assigns versions
 // and positions, and hands the batch over to the log.
 func (r *appendRequest) sequence(ctx context.Context) (decision, error) {
-	if err := r.db.takeTurn(ctx); err != nil {
+	seq := &r.db.seq
+	if err := seq.turn.take(ctx, r.db.eng.Poisoned(), r.db.writable); err != nil {
 		return 0, err
 	}
-	defer r.db.endTurn()
+	defer seq.turn.end()
 	if err := r.db.writable(); err != nil {
 		return 0, err
 	}
