@@ -181,3 +181,30 @@ func TestCompletionManVersionAndHelp(t *testing.T) {
 		}
 	}
 }
+
+func TestVerifyFindsDamage(t *testing.T) {
+	t.Parallel()
+	p := newStore(t)
+	for range 3 {
+		p.must("append", "shop-cart-1", "T", "--data", `"`+strings.Repeat("payload ", 100)+`"`)
+	}
+	// Each run closed the store and so wrote its events to tables.
+	tables, err := filepath.Glob(filepath.Join(p.dir, "db", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("got tables %v, %v, want some", tables, err)
+	}
+	for _, table := range tables {
+		b, err := os.ReadFile(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[20] ^= 0xff
+		if err := os.WriteFile(table, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := p.run("verify", "--deep", "-o", "json")
+	if r.code != exitDamage {
+		t.Errorf("got exit code %d, stdout %s, stderr %s, want 5", r.code, r.stdout, r.stderr)
+	}
+}

@@ -42,11 +42,11 @@ type Groups struct {
 // NewGroups returns groups that put up to loose records without a commit together.
 func NewGroups(loose int) *Groups { return &Groups{loose: loose} }
 
-// Add adds a good record. ordinal counts all records of the file, from 1.
-func (g *Groups) Add(commit string, ordinal int, r Record) {
-	if !g.open || g.commit != commit || commit == "" && g.looseEnds(ordinal, &r) {
+// Add adds a good record, whose ordinal counts all records of the file, from 1.
+func (g *Groups) Add(commit string, r Record) {
+	if !g.open || g.commit != commit || commit == "" && g.looseEnds(&r) {
 		g.Finish()
-		g.begin(commit, ordinal, r.Line)
+		g.begin(commit, r.Ordinal, r.Line)
 	}
 	g.suspect = false
 	g.count++
@@ -57,7 +57,7 @@ func (g *Groups) Add(commit string, ordinal int, r Record) {
 		return
 	}
 	g.records = append(g.records, r)
-	if commit == "" && ordinal == g.until {
+	if commit == "" && r.Ordinal == g.until {
 		g.Finish() // someone may wait for it
 	}
 }
@@ -90,8 +90,8 @@ func (g *Groups) begin(commit string, ordinal, line int) {
 }
 
 // looseEnds reports whether the loose block at hand ends before r.
-func (g *Groups) looseEnds(ordinal int, r *Record) bool {
-	if ordinal > g.until || g.size+r.Size() > MaxBlockBytes/2 || r.Expect != 0 || g.records[0].Expect != 0 {
+func (g *Groups) looseEnds(r *Record) bool {
+	if r.Ordinal > g.until || g.size+r.Size() > MaxBlockBytes/2 || r.Expect != 0 || g.records[0].Expect != 0 {
 		return true
 	}
 	last := g.records[len(g.records)-1].Stream

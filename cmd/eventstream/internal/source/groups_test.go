@@ -26,11 +26,11 @@ func feed(loose int, records ...string) string {
 			g.Bad(commit, true, line, bad)
 			continue
 		}
-		r := Record{Line: line, Stream: eventstream.StreamID(strings.TrimSuffix(stream, "=")), Event: eventstream.NewEvent{Type: "T"}}
+		r := Record{Line: line, Ordinal: line, Stream: eventstream.StreamID(strings.TrimSuffix(stream, "=")), Event: eventstream.NewEvent{Type: "T"}}
 		if strings.HasSuffix(stream, "=") {
 			r.Expect = eventstream.NoStream
 		}
-		g.Add(commit, line, r)
+		g.Add(commit, r)
 	}
 	g.Finish()
 	var out []string
@@ -100,7 +100,7 @@ func TestACommitTooLargeForOneAppendIsBad(t *testing.T) {
 
 	g := NewGroups(LooseBlock)
 	for i := range 20 {
-		g.Add("", i+1, Record{Line: i + 1, Stream: "a", Event: eventstream.NewEvent{Type: "T", Data: codec.Encoded(make([]byte, 1<<20))}})
+		g.Add("", Record{Line: i + 1, Ordinal: i + 1, Stream: "a", Event: eventstream.NewEvent{Type: "T", Data: codec.Encoded(make([]byte, 1<<20))}})
 	}
 	g.Finish()
 	for {
