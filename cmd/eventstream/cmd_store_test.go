@@ -203,8 +203,10 @@ func TestVerifyFindsDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := p.run("verify", "--deep", "-o", "json")
-	if r.code != exitDamage {
-		t.Errorf("got exit code %d, stdout %s, stderr %s, want 5", r.code, r.stdout, r.stderr)
+	r := p.run("verify", "--deep")
+	report := decode[verifyReport](t, r.stdout)
+	if r.code != exitDamage || report.OK || len(report.Problems) == 0 || report.Problems[0].Detail == "" {
+		t.Errorf("got exit code %d, stdout %s, stderr %s, want 5 and the problems", r.code, r.stdout, r.stderr)
 	}
+	p.fails(exitDamage, "damage found", "all")
 }
