@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nexus-erp/eventstream"
@@ -95,8 +97,9 @@ const (
 	maxSize    = 64 << 10
 )
 
-// validate reports every fault of options with defaults.
-func (o Options) validate() error {
+// Validate reports every fault of o, as Run would.
+func (o Options) Validate() error {
+	o = o.withDefaults()
 	var errs []error
 	within := func(name string, v, least, most int) {
 		if v < least || v > most {
@@ -113,6 +116,11 @@ func (o Options) validate() error {
 	within("size", o.Size, 1, maxSize)
 	within("rounds", o.Rounds, 1, 1000)
 	within("events", o.Events, shortStream, 1<<30)
+	for _, name := range o.Figures {
+		if known := Figures(); !slices.Contains(known, name) {
+			errs = append(errs, fmt.Errorf("no figure is called %q: choose among %s", name, strings.Join(known, ", ")))
+		}
+	}
 	if o.Duration < 0 {
 		errs = append(errs, fmt.Errorf("duration is %s: choose a positive one", o.Duration))
 	}

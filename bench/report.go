@@ -56,6 +56,9 @@ type Result struct {
 
 // WriteJSON writes the report as one JSON object.
 func (r Report) WriteJSON(w io.Writer) error {
+	if r.Results == nil {
+		r.Results = []Result{} // a list, not null
+	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
@@ -96,11 +99,12 @@ func (r Report) writeNotes(w io.Writer) error {
 		if line == "" || said[line] {
 			continue
 		}
+		lead := ""
 		if len(said) == 0 {
-			line = "\n" + line
+			lead = "\n"
 		}
 		said[line] = true
-		if _, err := fmt.Fprintln(w, line); err != nil {
+		if _, err := fmt.Fprintln(w, lead+line); err != nil {
 			return err
 		}
 	}

@@ -11,14 +11,10 @@ import (
 // Run runs the figures that opts asks for and returns their results. It writes to a
 // temporary directory, which it removes, and stops between turns once ctx is done.
 func Run(ctx context.Context, opts Options) (report Report, err error) {
+	if err := opts.Validate(); err != nil {
+		return Report{}, err
+	}
 	opts = opts.withDefaults()
-	if err := opts.validate(); err != nil {
-		return Report{}, err
-	}
-	figures, err := selectFigures(opts)
-	if err != nil {
-		return Report{}, err
-	}
 	b, err := newBed(opts)
 	if err != nil {
 		return Report{}, err
@@ -29,7 +25,7 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	for _, f := range figures {
+	for _, f := range selectFigures(opts) {
 		result, err := b.run(ctx, f)
 		if err != nil {
 			return Report{}, fmt.Errorf("%s: %w", f.label(), err)

@@ -46,20 +46,18 @@ type planner struct {
 	versions map[eventstream.StreamID]eventstream.Version
 	stock    map[string]Stock
 
-	invoices    int
-	deliveries  int
-	mayDelivery map[string]time.Time // of an item, the last one in May
+	invoices   int
+	deliveries int
 }
 
 // NewPlan returns the year for a seed.
 func NewPlan(seed uint64) *Plan {
 	p := &planner{
-		rng:         rand.New(rand.NewPCG(seed, year)),
-		plan:        &Plan{Balances: map[string]int64{}},
-		items:       catalog(),
-		versions:    map[eventstream.StreamID]eventstream.Version{},
-		stock:       map[string]Stock{},
-		mayDelivery: map[string]time.Time{},
+		rng:      rand.New(rand.NewPCG(seed, year)),
+		plan:     &Plan{Balances: map[string]int64{}},
+		items:    catalog(),
+		versions: map[eventstream.StreamID]eventstream.Version{},
+		stock:    map[string]Stock{},
 	}
 	for day := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC); day.Year() == year; day = day.AddDate(0, 0, 1) {
 		p.day(day)
@@ -84,7 +82,7 @@ func (p *planner) day(day time.Time) {
 		p.transfer(bank, rent, 2_400_00, "shop rent "+day.Format("January"))
 	}
 	for _, it := range p.items {
-		if p.stock[it.sku].Quantity < it.reorderAt {
+		if p.stock[it.sku].Quantity < it.reorderAt || p.isStandingOrder(it, day) {
 			p.delivery(it)
 		}
 	}
@@ -208,9 +206,15 @@ func (p *planner) delivery(it item) {
 	d.post(inputVAT, doc.VATCents, text)
 	d.post(payables, -doc.GrossCents, text)
 	d.book()
-	if p.now.Month() == time.May {
-		p.mayDelivery[it.sku] = p.now
+	if p.isStandingOrder(it, p.now) {
+		p.plan.Correction.Occurred = p.now
 	}
+}
+
+// isStandingOrder reports the delivery that comes whatever the stock, and that is
+// corrected later.
+func (p *planner) isStandingOrder(it item, day time.Time) bool {
+	return it.sku == correctedSKU && day.Month() == time.May && day.Day() == 12
 }
 
 // transfer books cents from one account to another.
@@ -244,16 +248,14 @@ const correctedSKU = "tea_assam_250"
 func (p *planner) correction() {
 	const missing = 24
 	p.tick()
-	occurred := p.mayDelivery[correctedSKU]
-	recorded := p.now
+	c := &p.plan.Correction
+	c.SKU, c.Name, c.Quantity, c.Recorded = correctedSKU, p.items[0].name, -missing, p.now
 	d := p.draft("warehouse")
 	value := p.averageCost(correctedSKU, missing)
-	d.occurred = occurred
+	d.occurred = c.Occurred
 	d.move(correctedSKU, typeStockCorrected, -missing, -value)
-	d.occurred = recorded
+	d.occurred = c.Recorded
 	d.post(differences, value, "stock-take")
 	d.post(inventory, -value, "stock-take")
 	d.book()
-	c := &p.plan.Correction
-	c.SKU, c.Name, c.Quantity, c.Occurred, c.Recorded = correctedSKU, p.items[0].name, -missing, occurred, recorded
 }

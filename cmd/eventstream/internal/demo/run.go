@@ -32,25 +32,23 @@ var ErrClaim = errors.New("a claim of the demo does not hold")
 
 // Run runs the demo. It fails if something goes wrong, and if a claim does not hold.
 func Run(ctx context.Context, cfg Config) (err error) {
-	dir, keep, err := storeDir(cfg.Dir)
+	dir, cleanUp, err := storeDir(cfg.Dir)
 	if err != nil {
 		return err
 	}
-	if !keep {
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	}
+	defer func() { err = errors.Join(err, cleanUp()) }()
 	started := time.Now()
 	t := &transcript{out: cfg.Out}
 	plan := NewPlan(cfg.Seed)
 	t.printf("A shop's year %d: %s journal entries of %s events, generated from seed %d.\nThe store is %s.\n",
-		year, groupInt(len(plan.Entries)), groupInt(plan.Events), cfg.Seed, filepath.Join(dir, "store"))
+		year, groupInt(len(plan.Entries)), groupInt(plan.Events), cfg.Seed, dir)
 
-	if err := run(ctx, t, cfg, plan, filepath.Join(dir, "store")); err != nil {
+	if err := run(ctx, t, cfg, plan, dir); err != nil {
 		return err
 	}
 	t.printf("\n%d claims held, %d did not, in %.1f s.\n", t.proved, len(t.failed), time.Since(started).Seconds())
-	if keep {
-		t.printf("The store is kept: eventstream info -d %s\n", filepath.Join(dir, "store"))
+	if cfg.Dir != "" {
+		t.printf("The store is kept. Look around: eventstream streams -d %s\n", dir)
 	}
 	if len(t.failed) > 0 {
 		return fmt.Errorf("%w: %s", ErrClaim, t.failed[0])
@@ -58,20 +56,20 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return t.err
 }
 
-// storeDir returns the directory to work in, and whether to keep it.
-func storeDir(dir string) (string, bool, error) {
+// storeDir returns where the store goes, and what to call at the end.
+func storeDir(dir string) (string, func() error, error) {
 	if dir == "" {
-		dir, err := os.MkdirTemp("", "eventstream-demo-")
-		return dir, false, err
+		temp, err := os.MkdirTemp("", "eventstream-demo-")
+		return filepath.Join(temp, "shop"), func() error { return os.RemoveAll(temp) }, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", true, err
+		return "", nil, err
 	}
 	if len(entries) > 0 {
-		return "", true, fmt.Errorf("directory %s is not empty: name a new one", dir)
+		return "", nil, fmt.Errorf("directory %s is not empty: name a new one", dir)
 	}
-	return dir, true, os.MkdirAll(dir, 0o700)
+	return dir, func() error { return nil }, nil
 }
 
 // run goes through the demo's steps.
