@@ -98,6 +98,9 @@ func (g *IDGenerator) nextLocked() error {
 	if _, err := io.ReadFull(g.entropy, id[6:]); err != nil {
 		return fmt.Errorf("make event id: read entropy: %w", err)
 	}
+	if id.IsZero() { // a clock at 1970 and a source of zeros; the zero id is none
+		id[len(id)-1] = 1
+	}
 	g.lastMS, g.last = ms, id
 	return nil
 }

@@ -79,12 +79,14 @@ func isNameRune(r rune) bool {
 }
 
 // asciiLower folds A–Z alone: folding other letters would depend on the Unicode
-// version and could change a name's length.
+// version and could change a name's length. It works on bytes, since text that is
+// not UTF-8 must keep its length too.
 func asciiLower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }

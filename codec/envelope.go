@@ -1,0 +1,261 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/nexus-erp/eventstream/keys"
+)
+
+// EnvelopeVersion is the version of the envelope that this package writes and
+// reads.
+const EnvelopeVersion = 1
+
+// Flags of an envelope. The bits are on disk.
+const (
+	// FlagOccurredGiven says that the caller gave the occurred-at time.
+	FlagOccurredGiven byte = 0x01
+
+	knownFlags = FlagOccurredGiven
+)
+
+// Compressions of a payload. The numbers are on disk.
+const (
+	// CompressionNone stores the payload as encoded.
+	CompressionNone byte = 0
+)
+
+// Envelope v1. Numbers are big-endian.
+//
+//	0       1       2       3       4               8              12      14      16
+//	┌───────┬───────┬───────┬───────┬───────────────┬───────────────┬───────┬───────┐
+//	│version│ flags │ codec │ compr.│    key id     │ schema version│ index │ count │
+//	├───────┴───────┴───────┴───────┴───────────────┼───────────────┴───────┴───────┤ 16
+//	│                   position                    │       recorded at, ns         │
+//	├───────────────────────────────────────────────┼───────────────────────────────┤ 32
+//	│               occurred at, ns                 │  event id (16 bytes, to 56)   │
+//	├───────────────────────────────────────────────┼───────────────────────────────┤ 56
+//	│              sum of the body                  │       sum of the header       │
+//	├───────────────────────────────────────────────┴───────────────────────────────┤ 72
+//	│ body: type, correlation, causation, user (each u8 length, bytes),              │
+//	│       metadata (u32 length, bytes), payload (the rest)                         │
+//	└───────────────────────────────────────────────────────────────────────────────┘
+//
+// Both sums are xxhash64. The header's covers tenant, version, stream and the first
+// 64 bytes, so an envelope that was moved to another key does not pass. The body's
+// is computed before the append takes its turn, the header's once version, position
+// and recorded-at are known.
+const (
+	offFlags       = 1
+	offCodec       = 2
+	offCompression = 3
+	offKeyID       = 4
+	offSchema      = 8
+	offIndex       = 12
+	offCount       = 14
+	offPosition    = 16
+	offRecorded    = 24
+	offOccurred    = 32
+	offID          = 40
+	offBodySum     = 56
+	offHeaderSum   = 64
+	// EnvelopeHeaderLen is the length of an envelope's fixed part.
+	EnvelopeHeaderLen = 72
+)
+
+// Envelope is an event's stored form, taken apart. Of an envelope that
+// [ParseEnvelope] returned, all slices share the memory of its input.
+type Envelope struct {
+	Flags       byte
+	Codec       ID
+	Compression byte
+	KeyID       uint32
+	Schema      keys.SchemaVersion
+	Index       uint16 // place in the commit, from 0
+	Count       uint16 // events in the commit
+	Position    keys.Position
+	RecordedAt  int64 // ns since 1970, UTC
+	OccurredAt  int64 // ns since 1970, UTC
+	EventID     keys.EventID
+
+	Type        []byte
+	Correlation []byte
+	Causation   []byte
+	User        []byte
+	Metadata    []byte // see AppendMetadata
+	Payload     []byte
+
+	body []byte
+}
+
+// EnvelopeLen returns the length of an envelope with the given parts.
+func EnvelopeLen(eventType, correlation, causation, user string, metadataLen, payloadLen int) int {
+	return EnvelopeHeaderLen + 4 + len(eventType) + len(correlation) + len(causation) + len(user) + 4 + metadataLen + payloadLen
+}
+
+// AppendEnvelope appends e's stored form. Version, position, recorded-at and the
+// header's sum are written by [SealEnvelope] later.
+//
+// REQUIRES: names of at most 255 bytes.
+func AppendEnvelope(dst []byte, e *Envelope, eventType, correlation, causation, user string) []byte {
+	start := len(dst)
+	var header [EnvelopeHeaderLen]byte
+	header[0] = EnvelopeVersion
+	header[offFlags] = e.Flags
+	header[offCodec] = byte(e.Codec)
+	header[offCompression] = e.Compression
+	binary.BigEndian.PutUint32(header[offKeyID:], e.KeyID)
+	binary.BigEndian.PutUint32(header[offSchema:], uint32(e.Schema))
+	binary.BigEndian.PutUint16(header[offIndex:], e.Index)
+	binary.BigEndian.PutUint16(header[offCount:], e.Count)
+	binary.BigEndian.PutUint64(header[offOccurred:], uint64(e.OccurredAt))
+	copy(header[offID:], e.EventID[:])
+	dst = append(dst, header[:]...)
+
+	for _, name := range [...]string{eventType, correlation, causation, user} {
+		dst = append(append(dst, byte(len(name))), name...)
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(e.Metadata)))
+	dst = append(dst, e.Metadata...)
+	dst = append(dst, e.Payload...)
+
+	env := dst[start:]
+	binary.BigEndian.PutUint64(env[offBodySum:], xxhash.Sum64(env[EnvelopeHeaderLen:]))
+	return dst
+}
+
+// Body returns the part of an envelope that does not depend on its place.
+func Body(env []byte) []byte { return env[EnvelopeHeaderLen:] }
+
+// SealEnvelope writes into env, which [AppendEnvelope] made, what is known only
+// when its place is: position, recorded-at, and occurred-at if the caller gave
+// none; then the header's sum.
+func SealEnvelope(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version, position keys.Position, recordedAt int64) {
+	binary.BigEndian.PutUint64(env[offPosition:], uint64(position))
+	binary.BigEndian.PutUint64(env[offRecorded:], uint64(recordedAt))
+	if env[offFlags]&FlagOccurredGiven == 0 {
+		binary.BigEndian.PutUint64(env[offOccurred:], uint64(recordedAt))
+	}
+	binary.BigEndian.PutUint64(env[offHeaderSum:], headerSum(env, tenant, stream, version))
+}
+
+func headerSum(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) uint64 {
+	var buf [4 + 8 + keys.MaxNameBytes + offHeaderSum]byte
+	b := binary.BigEndian.AppendUint32(buf[:0], uint32(tenant))
+	b = binary.BigEndian.AppendUint64(b, uint64(version))
+	b = append(b, stream...)
+	b = append(b, env[:offHeaderSum]...)
+	return xxhash.Sum64(b)
+}
+
+// The faults of a stored envelope. [*EnvelopeError] carries them.
+var (
+	errShort       = errors.New("shorter than its parts")
+	errVersion     = errors.New("unknown envelope version")
+	errHeaderSum   = errors.New("header sum does not match: the header was changed, or the event stands in another event's place")
+	errBodySum     = errors.New("body sum does not match")
+	errFlags       = errors.New("unknown flags")
+	errCompression = errors.New("unknown compression")
+	errEncrypted   = errors.New("encrypted with a key this version does not know")
+	errCommit      = errors.New("index is not below the commit's count")
+)
+
+// EnvelopeError is a stored event that is damaged, or of a format that this
+// version does not know.
+type EnvelopeError struct {
+	Stream  keys.StreamID
+	Version keys.Version
+	Err     error
+}
+
+// Error names the event and the fault.
+func (e *EnvelopeError) Error() string {
+	return fmt.Sprintf("envelope of %q version %d: %v", e.Stream, e.Version, e.Err)
+}
+
+// Unwrap returns the fault.
+func (e *EnvelopeError) Unwrap() error { return e.Err }
+
+// Is matches [keys.ErrEventStore].
+func (e *EnvelopeError) Is(target error) bool { return target == keys.ErrEventStore }
+
+// ParseEnvelope takes apart the envelope of version of stream and verifies both
+// sums. The result shares env's memory.
+func ParseEnvelope(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) (Envelope, error) {
+	e, err := parseEnvelope(env, tenant, stream, version)
+	if err != nil {
+		return Envelope{}, &EnvelopeError{Stream: stream, Version: version, Err: err}
+	}
+	return e, nil
+}
+
+func parseEnvelope(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) (Envelope, error) {
+	if len(env) < EnvelopeHeaderLen {
+		return Envelope{}, errShort
+	}
+	if env[0] != EnvelopeVersion {
+		return Envelope{}, fmt.Errorf("%w %d", errVersion, env[0])
+	}
+	if len(stream) > keys.MaxNameBytes || binary.BigEndian.Uint64(env[offHeaderSum:]) != headerSum(env, tenant, stream, version) {
+		return Envelope{}, errHeaderSum
+	}
+	e := Envelope{
+		Flags:       env[offFlags],
+		Codec:       ID(env[offCodec]),
+		Compression: env[offCompression],
+		KeyID:       binary.BigEndian.Uint32(env[offKeyID:]),
+		Schema:      keys.SchemaVersion(binary.BigEndian.Uint32(env[offSchema:])),
+		Index:       binary.BigEndian.Uint16(env[offIndex:]),
+		Count:       binary.BigEndian.Uint16(env[offCount:]),
+		Position:    keys.Position(binary.BigEndian.Uint64(env[offPosition:])),
+		RecordedAt:  int64(binary.BigEndian.Uint64(env[offRecorded:])),
+		OccurredAt:  int64(binary.BigEndian.Uint64(env[offOccurred:])),
+		EventID:     keys.EventID(env[offID:offBodySum]),
+		body:        env[EnvelopeHeaderLen:],
+	}
+	switch {
+	case binary.BigEndian.Uint64(env[offBodySum:]) != xxhash.Sum64(e.body):
+		return Envelope{}, errBodySum
+	case e.Flags&^knownFlags != 0:
+		return Envelope{}, fmt.Errorf("%w %#02x", errFlags, e.Flags)
+	case e.Compression != CompressionNone:
+		return Envelope{}, fmt.Errorf("%w %d", errCompression, e.Compression)
+	case e.KeyID != 0:
+		return Envelope{}, fmt.Errorf("%w: key %d", errEncrypted, e.KeyID)
+	case e.Index >= e.Count:
+		return Envelope{}, errCommit
+	}
+	return e, e.parseBody()
+}
+
+func (e *Envelope) parseBody() error {
+	b := e.body
+	for _, part := range [...]*[]byte{&e.Type, &e.Correlation, &e.Causation, &e.User} {
+		if len(b) < 1 || len(b) < 1+int(b[0]) {
+			return errShort
+		}
+		n := 1 + int(b[0])
+		*part, b = b[1:n:n], b[n:]
+	}
+	if len(b) < 4 {
+		return errShort
+	}
+	n := int64(binary.BigEndian.Uint32(b))
+	if int64(len(b)) < 4+n {
+		return errShort
+	}
+	e.Metadata, e.Payload = b[4:4+n:4+n], b[4+n:len(b):len(b)]
+	return nil
+}
+
+// PositionOf returns the position that env carries, without verifying anything.
+// ok is false if env is too short to be an envelope.
+func PositionOf(env []byte) (position keys.Position, ok bool) {
+	if len(env) < EnvelopeHeaderLen {
+		return 0, false
+	}
+	return keys.Position(binary.BigEndian.Uint64(env[offPosition:])), true
+}

@@ -1,0 +1,130 @@
+package eventstream
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/nexus-erp/eventstream/internal/engine"
+	"github.com/nexus-erp/eventstream/keys"
+)
+
+// Names of facts about the store.
+const (
+	metaIdentity   = "identity"
+	metaDurability = "durability"
+)
+
+// Info describes the store.
+type Info struct {
+	Path          string // canonical
+	StoreID       EventID
+	Incarnation   EventID // made anew when the store is restored from a backup
+	Node          string
+	CreatedAt     time.Time
+	Format        int
+	PebbleVersion string
+	Durability    Durability // as opened
+	Head          Position   // the readable head
+	DurableHead   Position
+}
+
+// Info returns who the store is and where it stands.
+func (db *DB) Info() Info {
+	id := db.dir.Identity
+	return Info{
+		Path:          db.dir.Path,
+		StoreID:       id.Store,
+		Incarnation:   id.Incarnation,
+		Node:          id.Node,
+		CreatedAt:     id.CreatedAt,
+		Format:        id.Format,
+		PebbleVersion: pebbleVersion(),
+		Durability:    db.opts.Durability,
+		Head:          db.Head(),
+		DurableHead:   db.DurableHead(),
+	}
+}
+
+// pebbleVersion returns the version of Pebble that is linked, or "unknown" in a
+// binary without build information.
+func pebbleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == "github.com/cockroachdb/pebble/v2" {
+				return dep.Version
+			}
+		}
+	}
+	return "unknown"
+}
+
+// establish gives a new store its identity, and makes sure that the database of an
+// existing one is the one that its identity files name.
+func (db *DB) establish() error {
+	if db.dir.Fresh {
+		return db.create()
+	}
+	stored, ok, err := db.eng.Get(nil, keys.AppendMeta(nil, metaIdentity))
+	if err != nil {
+		return readError("identity", err)
+	}
+	if !ok || string(stored) != string(identityRecord(db.dir.Identity)) {
+		return &CorruptionError{What: "identity", Err: errors.New("the database is not the one that the file STORE names: files of two stores were mixed")}
+	}
+	if db.opts.ReadOnly {
+		return nil
+	}
+	durability, _, err := db.eng.Get(nil, keys.AppendMeta(nil, metaDurability))
+	if err != nil {
+		return readError("durability", err)
+	}
+	if string(durability) == db.opts.Durability.String() {
+		return nil
+	}
+	batch := db.eng.NewBatch()
+	batch.Set(keys.AppendMeta(nil, metaDurability), []byte(db.opts.Durability.String()))
+	return db.submitAndWait(batch)
+}
+
+func (db *DB) create() error {
+	var ids [2]EventID
+	if err := db.ids.Next(ids[:]); err != nil {
+		return err
+	}
+	id := engine.Identity{
+		Format:      engine.StoreFormat,
+		Store:       ids[0],
+		Incarnation: ids[1],
+		Node:        db.opts.Node,
+		CreatedAt:   db.opts.Clock().UTC(),
+	}
+	batch := db.eng.NewBatch()
+	batch.Set(keys.AppendMeta(nil, metaIdentity), identityRecord(id))
+	batch.Set(keys.AppendMeta(nil, metaDurability), []byte(db.opts.Durability.String()))
+	if err := db.submitAndWait(batch); err != nil {
+		return err
+	}
+	if err := db.dir.Establish(id); err != nil {
+		return fmt.Errorf("create store: %w", err)
+	}
+	return nil
+}
+
+// identityRecord is what the database itself knows of its identity.
+func identityRecord(id engine.Identity) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(id.Format))
+	b = append(b, id.Store[:]...)
+	return append(b, id.Incarnation[:]...)
+}
+
+func (db *DB) submitAndWait(batch engine.Batch) error {
+	ticket, err := db.eng.Submit(batch, 0)
+	if err == nil {
+		err = db.eng.Wait(context.Background(), ticket)
+	}
+	return db.poisoned(err)
+}

@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// PebbleFormat is the format of Pebble's files. It is pinned, so that a newer
+// Pebble does not change a store behind our back; a test holds it against the
+// newest format of the Pebble that is linked.
+const PebbleFormat = pebble.FormatMajorVersion(24)
+
+// closeTimeout bounds how long Close waits for Pebble.
+const closeTimeout = 10 * time.Second
+
+// ErrAbandoned is returned by Close when Pebble did not let go. Only a new process
+// can open the store again.
+var ErrAbandoned = errors.New("pebble did not let go of the store: it can be opened again only by a new process")
+
+// Config says what to open and how.
+type Config struct {
+	FS            vfs.FS // nil: the operating system's, with Pebble's watch over slow disks
+	Dir           string // Pebble's directory
+	ReadOnly      bool
+	Create        bool // the directory holds no database yet, and must not
+	CacheBytes    int64
+	MemTableBytes int64
+	Logger        *slog.Logger
+}
+
+// Engine is an open Pebble. Its methods are safe for concurrent use, but for the
+// order that [Engine.Submit] asks for.
+type Engine struct {
+	// Durable is the newest position known to be on disk.
+	Durable Watermark
+
+	db       *pebble.DB
+	readOnly bool
+	log      *slog.Logger
+	poison   *poison
+	waiter   *waiter
+	tickets  sync.Pool // of *Ticket
+}
+
+// Open opens Pebble in cfg.Dir.
+func Open(cfg Config) (*Engine, error) {
+	e := &Engine{
+		readOnly: cfg.ReadOnly,
+		log:      cfg.Logger,
+		poison:   newPoison(),
+		waiter:   newWaiter(),
+	}
+	db, err := e.openPebble(cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.db = db
+	go e.await()
+	return e, nil
+}
+
+// openPebble keeps a panic of Pebble's recovery, which damaged files can cause,
+// from the host.
+func (e *Engine) openPebble(cfg Config) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("open pebble: %w", e.recovered(r))
+		}
+	}()
+	cache := pebble.NewCache(cfg.CacheBytes)
+	defer cache.Unref()
+	db, err = pebble.Open(cfg.Dir, PebbleOptions(cfg, cache, &pebbleLogger{log: e.log, poison: e.poison}))
+	if err != nil {
+		return nil, fmt.Errorf("open pebble: %w", err)
+	}
+	return db, nil
+}
+
+// PebbleOptions returns what Pebble is opened with. The benchmark's baseline uses
+// the same.
+func PebbleOptions(cfg Config, cache *pebble.Cache, logger pebble.Logger) *pebble.Options {
+	opts := &pebble.Options{
+		FS:                          cfg.FS,
+		Cache:                       cache,
+		FormatMajorVersion:          PebbleFormat,
+		ReadOnly:                    cfg.ReadOnly,
+		ErrorIfExists:               cfg.Create,
+		ErrorIfNotExists:            !cfg.Create,
+		MemTableSize:                uint64(cfg.MemTableBytes),
+		MemTableStopWritesThreshold: 4,
+		Logger:                      logger,
+		EventListener:               newListener(cfg.Logger),
+	}
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	for i := range opts.Levels {
+		opts.Levels[i].BlockSize = 16 << 10
+	}
+	return opts
+}
+
+// Poisoned returns a channel that is closed when the log fails.
+func (e *Engine) Poisoned() <-chan struct{} { return e.poison.ch }
+
+// PoisonErr returns the log's failure as a [*PoisonError], or nil.
+func (e *Engine) PoisonErr() error { return e.poison.get() }
+
+// Close flushes and closes Pebble. It waits a bounded time: a Pebble that does not
+// answer is abandoned, with ErrAbandoned. No other call may run or follow.
+func (e *Engine) Close() error {
+	closed := make(chan error, 1)
+	go func() { closed <- e.closePebble() }()
+	timeout := time.NewTimer(closeTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timeout.C:
+		e.poison.set(ErrAbandoned)
+		return ErrAbandoned
+	}
+}
+
+func (e *Engine) closePebble() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.Join(e.recovered(r), ErrAbandoned)
+		}
+	}()
+	// What was submitted is awaited first: its callers may have gone, its outcome
+	// still decides whether the log is sound.
+	close(e.waiter.stop)
+	<-e.waiter.stopped
+	if !e.readOnly && e.poison.get() == nil {
+		// At rest the newest events lie in checksummed tables, not in the log's last
+		// block, where Pebble takes damage for the end of the log.
+		if err := e.db.Flush(); err != nil {
+			return errors.Join(fmt.Errorf("flush: %w", err), e.db.Close())
+		}
+	}
+	return e.db.Close()
+}

@@ -1,0 +1,20 @@
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
+
+package engine
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// lockFile takes an exclusive lock on the file at path by the file system's own
+// means.
+func lockFile(path string) (io.Closer, error) {
+	c, err := vfs.Default.Lock(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/nexus-erp/eventstream/keys"
+)
+
+// Get appends the value of key to dst. ok is false if there is none.
+func (e *Engine) Get(dst, key []byte) (value []byte, ok bool, err error) {
+	v, closer, err := e.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return dst, false, nil
+	}
+	if err != nil {
+		return dst, false, fmt.Errorf("read key %x: %w", key, err)
+	}
+	dst = append(dst, v...)
+	return dst, true, closer.Close()
+}
+
+// Iter walks keys in order. Key and Value are valid until the next move. It is not
+// safe for concurrent use.
+type Iter struct {
+	it *pebble.Iterator
+}
+
+// NewIter returns an iterator over [lower, upper), unpositioned. Both bounds are
+// required: an open end would run into the keys of another kind or tenant.
+func (e *Engine) NewIter(lower, upper []byte) (Iter, error) {
+	if len(lower) == 0 || len(upper) == 0 {
+		return Iter{}, fmt.Errorf("iterate: %w", keys.ErrNoSuccessor)
+	}
+	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return Iter{}, fmt.Errorf("iterate: %w", err)
+	}
+	return Iter{it: it}, nil
+}
+
+// NewPrefixIter returns an iterator over all keys that start with prefix.
+func (e *Engine) NewPrefixIter(prefix []byte) (Iter, error) {
+	lower, upper, err := keys.Range(prefix)
+	if err != nil {
+		return Iter{}, err
+	}
+	return e.NewIter(lower, upper)
+}
+
+// First moves to the first key.
+func (i Iter) First() bool { return i.it.First() }
+
+// Last moves to the last key.
+func (i Iter) Last() bool { return i.it.Last() }
+
+// Next moves to the next key.
+func (i Iter) Next() bool { return i.it.Next() }
+
+// Prev moves to the key before.
+func (i Iter) Prev() bool { return i.it.Prev() }
+
+// SeekGE moves to the first key at or after key.
+func (i Iter) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
+
+// SeekLT moves to the last key before key.
+func (i Iter) SeekLT(key []byte) bool { return i.it.SeekLT(key) }
+
+// Key returns the current key.
+func (i Iter) Key() []byte { return i.it.Key() }
+
+// Value returns the current value.
+func (i Iter) Value() ([]byte, error) { return i.it.ValueAndErr() }
+
+// Close releases the iterator and returns the first error of the walk. A move that
+// returned false for an error is told from the end by it.
+func (i Iter) Close() error {
+	if err := i.it.Close(); err != nil {
+		return fmt.Errorf("iterate: %w", err)
+	}
+	return nil
+}
+
+// Err returns the first error of the walk so far.
+func (i Iter) Err() error { return i.it.Error() }
+
+// IsCorruption reports whether err is damage that Pebble found in its files.
+func IsCorruption(err error) bool {
+	return pebble.IsCorruptionError(err) &&
+		!errors.Is(err, pebble.ErrInvalidBatch) && !errors.Is(err, pebble.ErrBatchTooLarge)
+}
+
+// DiskUsage returns the bytes on disk of all files, and of each kind of key as
+// Pebble estimates it.
+func (e *Engine) DiskUsage() (total uint64, byKind map[keys.Kind]uint64, err error) {
+	byKind = make(map[keys.Kind]uint64)
+	for _, kind := range keys.Kinds() {
+		lower, upper, err := keys.Range([]byte{byte(kind)})
+		if err != nil {
+			return 0, nil, err
+		}
+		n, err := e.db.EstimateDiskUsage(lower, upper)
+		if err != nil {
+			return 0, nil, fmt.Errorf("estimate disk usage: %w", err)
+		}
+		byKind[kind] = n
+	}
+	return e.db.Metrics().DiskSpaceUsage(), byKind, nil
+}
