@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
 )
 
 // What the process answers. Other programs rely on these numbers.
@@ -54,7 +55,13 @@ func explain(err error) failure {
 	f := failure{exit: exitError, code: "error", message: err.Error()}
 	var usage *usageError
 	var inUse *eventstream.InUseError
+	var bad *source.BadRecord
+	var syntax *source.SyntaxError
 	switch {
+	case errors.As(err, &bad):
+		f.code, f.hint = "bad_record", "mend the record, or leave such records out with --skip-bad where the command has it"
+	case errors.As(err, &syntax):
+		f.code, f.hint = "bad_file", "mend the file: what follows the fault cannot be read"
 	case errors.As(err, &usage):
 		f.exit, f.code, f.hint = exitUsage, "usage", usage.hint
 		if f.hint == "" {

@@ -119,3 +119,20 @@ func unquote(quoted []byte) (string, error) {
 	}
 	return string(quoted[1 : len(quoted)-1]), nil
 }
+
+// AppendString appends s, valid UTF-8, as a JSON string. It escapes what must be
+// escaped and nothing else, so that a text has one form.
+func AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < 0x20:
+			dst = fmt.Appendf(dst, `\u%04x`, c)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
