@@ -135,11 +135,20 @@ func (r *raw) prefixIter(prefix []byte) (*pebble.Iterator, error) {
 // pebbleDir returns where the store in dir keeps Pebble's files.
 func pebbleDir(dir string) string { return filepath.Join(dir, "db") }
 
+// tableBytes returns the size of Pebble's tables in the store in dir.
+func tableBytes(dir string) (int64, error) { return sizeOf(pebbleDir(dir), "*.sst") }
+
 // directoryBytes returns the size of all files under dir.
-func directoryBytes(dir string) (int64, error) {
+func directoryBytes(dir string) (int64, error) { return sizeOf(dir, "*") }
+
+// sizeOf returns the size of all files under dir whose names match pattern.
+func sizeOf(dir, pattern string) (int64, error) {
 	var total int64
 	err := filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
+			return err
+		}
+		if match, err := filepath.Match(pattern, d.Name()); err != nil || !match {
 			return err
 		}
 		info, err := d.Info()

@@ -6,7 +6,17 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// processorTime returns the processor time that the process has used.
+func processorTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
 
 // cpuName returns the processor's name.
 func cpuName() string {

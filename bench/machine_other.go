@@ -2,7 +2,13 @@
 
 package bench
 
-import "runtime"
+import (
+	"runtime"
+	"time"
+)
+
+// processorTime is known on Linux alone.
+func processorTime() time.Duration { return 0 }
 
 // cpuName returns the architecture: only Linux tells more without a dependency.
 func cpuName() string { return cpuModel("") }

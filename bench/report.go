@@ -45,8 +45,12 @@ type Result struct {
 	BaselineP50    float64 `json:"baseline_p50_us"`
 	BaselineP99    float64 `json:"baseline_p99_us"`
 	AllocsPerEvent float64 `json:"allocs_per_event"`
-	// BytesPerEvent is the size of the store's directory for each event, once the
-	// store is closed and, for the read figures, compacted.
+	// CPU and BaselineCPU are microseconds of processor time for each event, by the
+	// whole process. They hardly depend on the disk, nor on what else the machine does.
+	CPU         float64 `json:"cpu_us_per_event"`
+	BaselineCPU float64 `json:"baseline_cpu_us_per_event"`
+	// BytesPerEvent is what an event takes on disk: of the appending figures, in the
+	// tables as flushed; of the others, the whole directory, compacted.
 	BytesPerEvent float64 `json:"bytes_per_event"`
 	// ResidentBytes is the resident memory after a full scan, of scan-memory alone.
 	ResidentBytes int64 `json:"resident_bytes,omitempty"`
@@ -71,13 +75,13 @@ func (r Report) WriteTable(w io.Writer) error {
 		return err
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "figure\twriters\tbatch\tper second\tbaseline\tratio\trange\tp50 us\tp95 us\tp99 us\tp99.9 us\tallocs/event\tbytes/event\t")
+	fmt.Fprintln(tw, "figure\twriters\tbatch\tper second\tbaseline\tratio\trange\tp50 us\tp95 us\tp99 us\tp99.9 us\tcpu us/event\tbaseline\tallocs/event\tbytes/event\t")
 	for _, x := range r.Results {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n",
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n",
 			x.Name, count(x.Writers), count(x.Batch),
 			number(x.EventsPerSecond, 0), number(x.BaselineEventsPerSecond, 0), number(x.Ratio, 2), ratioRange(x),
 			number(x.P50, 0), number(x.P95, 0), number(x.P99, 0), number(x.P999, 0),
-			number(x.AllocsPerEvent, 1), number(x.BytesPerEvent, 0))
+			number(x.CPU, 2), number(x.BaselineCPU, 2), number(x.AllocsPerEvent, 1), number(x.BytesPerEvent, 0))
 	}
 	if err := tw.Flush(); err != nil {
 		return err

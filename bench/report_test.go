@@ -36,8 +36,8 @@ func TestJSONFieldNamesAreFixed(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = []string{
-		"allocs_per_event", "baseline", "baseline_events_per_second", "baseline_p50_us", "baseline_p99_us", "batch",
-		"bytes_per_event", "events_per_second", "name", "p50_us", "p95_us", "p999_us", "p99_us",
+		"allocs_per_event", "baseline", "baseline_cpu_us_per_event", "baseline_events_per_second", "baseline_p50_us", "baseline_p99_us", "batch",
+		"bytes_per_event", "cpu_us_per_event", "events_per_second", "name", "p50_us", "p95_us", "p999_us", "p99_us",
 		"ratio", "ratio_max", "ratio_min", "unit", "writers",
 	}
 	if diff := cmp.Diff(want, fieldNames(t, report.Results[0])); diff != "" {

@@ -123,20 +123,36 @@ func (b *bed) takeTurns(ctx context.Context, f figure, c *contest, result *Resul
 	return nil
 }
 
-// addRates fills in the medians of the rounds.
+// addRates fills in the medians of the rounds, and the means of what an event costs.
 func (r *Result) addRates(product, baseline []sample) {
 	rate, baseRate, ratio := contestSpreads(product, baseline)
 	r.EventsPerSecond, r.BaselineEventsPerSecond = rate.median, baseRate.median
 	r.Ratio, r.RatioMin, r.RatioMax = ratio.median, ratio.least, ratio.greatest
-	var units, mallocs uint64
-	for _, s := range product {
-		units += s.units
-		mallocs += s.mallocs
-	}
-	if units > 0 {
-		r.AllocsPerEvent = float64(mallocs) / float64(units)
-	}
+	sum, baseSum := total(product), total(baseline)
+	r.AllocsPerEvent = perUnit(float64(sum.mallocs), sum)
+	r.CPU = perUnit(micros(sum.cpu), sum)
+	r.BaselineCPU = perUnit(micros(baseSum.cpu), baseSum)
 }
+
+// total sums samples up.
+func total(samples []sample) (t sample) {
+	for _, s := range samples {
+		t.units += s.units
+		t.busy += s.busy
+		t.mallocs += s.mallocs
+		t.cpu += s.cpu
+	}
+	return t
+}
+
+func perUnit(v float64, s sample) float64 {
+	if s.units == 0 {
+		return 0
+	}
+	return v / float64(s.units)
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // addLatencies fills in the percentiles of all rounds together.
 func (r *Result) addLatencies(product, baseline percentiles) {

@@ -14,6 +14,7 @@ type sample struct {
 	units   uint64        // events, or opens
 	busy    time.Duration // time spent on them
 	mallocs uint64        // heap objects allocated meanwhile, by the whole process
+	cpu     time.Duration // processor time spent meanwhile, by the whole process
 }
 
 // rate returns units per second.
@@ -44,9 +45,11 @@ func measure(ctx context.Context, workers int, d time.Duration, lat *latencies, 
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	cpu := processorTime()
 	units, busy, err := drive(ctx, workers, d, lat, op)
+	cpu = processorTime() - cpu
 	runtime.ReadMemStats(&after)
-	return sample{units: units, busy: busy, mallocs: after.Mallocs - before.Mallocs}, err
+	return sample{units: units, busy: busy, mallocs: after.Mallocs - before.Mallocs, cpu: cpu}, err
 }
 
 // drive runs op from workers goroutines until d is over, at least once each. It

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -74,14 +75,14 @@ func lockedFigure(writers int) figure {
 }
 
 // appendTest is what both sides of an appending figure share: the same events, as
-// proposals and as the store stores them, and one directory for each side that
-// grows from turn to turn.
+// proposals and as the store stores them. Every turn starts from an empty directory,
+// so that no side pays, or is paid for, compactions of an earlier turn.
 type appendTest struct {
 	*eventPool
 	durability eventstream.Durability
 	dir        string
 	serials    serials
-	appended   uint64 // by the product, over all turns
+	stored     float64 // bytes for each event, from the product's last turn
 }
 
 func newAppendTest(ctx context.Context, b *bed) (*appendTest, error) {
@@ -100,14 +101,12 @@ func newAppendTest(ctx context.Context, b *bed) (*appendTest, error) {
 // one stream.
 func (t *appendTest) productTurn(writers, batch int) turn {
 	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
-		db, err := openStore(filepath.Join(t.dir, "product"), t.durability)
+		dir := filepath.Join(t.dir, "product")
+		db, err := openStore(dir, t.durability)
 		if err != nil {
 			return sample{}, err
 		}
-		defer func() {
-			t.appended = uint64(db.Head())
-			err = errors.Join(err, db.Close())
-		}()
+		defer func() { err = errors.Join(err, t.weigh(dir, db), os.RemoveAll(dir)) }()
 		if err := t.warm(ctx, db); err != nil {
 			return sample{}, err
 		}
@@ -153,11 +152,11 @@ func (t *appendTest) warm(ctx context.Context, db *eventstream.DB) error {
 // rawTurn writes the same events as one key each.
 func (t *appendTest) rawTurn(writers, batch int) turn {
 	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
-		r, err := t.openRaw("raw")
+		r, err := openRaw(filepath.Join(t.dir, "raw"), true)
 		if err != nil {
 			return sample{}, err
 		}
-		defer func() { err = errors.Join(err, r.close()) }()
+		defer func() { err = errors.Join(err, r.close(), os.RemoveAll(r.dir)) }()
 		wo := writeOptions(t.durability)
 		bufs := make([][]byte, writers)
 		return measure(ctx, writers, d, lat, func(_ context.Context, worker, i int) (int, error) {
@@ -184,11 +183,11 @@ func (t *appendTest) rawTurn(writers, batch int) turn {
 // from the assignment of the position until the batch is synced.
 func (t *appendTest) lockedTurn(writers int) turn {
 	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
-		r, err := t.openRaw("locked")
+		r, err := openRaw(filepath.Join(t.dir, "locked"), true)
 		if err != nil {
 			return sample{}, err
 		}
-		defer func() { err = errors.Join(err, r.close()) }()
+		defer func() { err = errors.Join(err, r.close(), os.RemoveAll(r.dir)) }()
 		wo := writeOptions(t.durability)
 		bufs := make([]lockedBuffers, writers)
 		var lock sync.Mutex
@@ -220,18 +219,19 @@ func (l *lockedBuffers) add(b *pebble.Batch, rec record, position uint64) error 
 	return errors.Join(b.Set(l.event, rec.value, nil), b.Set(l.position, l.event, nil), b.Set(l.id, l.content, nil))
 }
 
-// openRaw opens the baseline's directory for one turn.
-func (t *appendTest) openRaw(name string) (*raw, error) {
-	dir := filepath.Join(t.dir, name)
-	return openRaw(dir, !isDir(dir))
+// weigh closes the product and notes how large its tables are for each event,
+// flushed and not compacted. The log, which a short turn leaves behind whole, does
+// not count.
+func (t *appendTest) weigh(dir string, db *eventstream.DB) error {
+	events := db.Head()
+	if err := db.Close(); err != nil {
+		return err
+	}
+	size, err := tableBytes(dir)
+	if events > 0 {
+		t.stored = float64(size) / float64(events)
+	}
+	return err
 }
 
-// bytesPerEvent returns the size of the product's closed store for each event in
-// it, not compacted.
-func (t *appendTest) bytesPerEvent() (float64, error) {
-	if t.appended == 0 {
-		return 0, nil
-	}
-	size, err := directoryBytes(filepath.Join(t.dir, "product"))
-	return float64(size) / float64(t.appended), err
-}
+func (t *appendTest) bytesPerEvent() (float64, error) { return t.stored, nil }
