@@ -52,7 +52,7 @@ func readInfo(ctx context.Context, db *eventstream.DB) (storeInfo, error) {
 		return storeInfo{}, err
 	}
 	info := storeInfo{
-		StoreID: i.StoreID, Incarnation: i.Incarnation, Node: i.Node, Format: i.Format, PebbleVersion: i.PebbleVersion,
+		StoreID: i.StoreID.String(), Incarnation: i.Incarnation.String(), Node: i.Node, Format: i.Format, PebbleVersion: i.PebbleVersion,
 		Durability: i.Durability.String(), Head: i.Head, DurableHead: i.DurableHead,
 		Events:      uint64(i.Head), // positions have no gaps
 		BytesOnDisk: usage.BytesOnDisk,

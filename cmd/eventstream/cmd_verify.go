@@ -12,6 +12,7 @@ type verifyReport struct {
 	Events   uint64          `json:"events"`
 	Streams  uint64          `json:"streams"`
 	Problems []verifyProblem `json:"problems"`
+	Omitted  uint64          `json:"omitted"` // problems beyond those
 }
 
 type verifyProblem struct {
@@ -45,7 +46,7 @@ payload. Damage is listed, and the exit code is 5.`,
 			if err != nil {
 				return err
 			}
-			report := verifyReport{OK: found.OK(), Events: found.Events, Streams: found.Streams, Problems: []verifyProblem{}}
+			report := verifyReport{OK: found.OK(), Events: found.Events, Streams: found.Streams, Problems: []verifyProblem{}, Omitted: found.Omitted}
 			for _, p := range found.Problems {
 				report.Problems = append(report.Problems, verifyProblem(p))
 			}
