@@ -87,7 +87,9 @@ func (e *Engine) openPebble(cfg Config) (db *pebble.DB, err error) {
 			}
 		}()
 	}
-	db, err = pebble.Open(cfg.Dir, pebbleOptions(cfg, cache, &pebbleLogger{log: e.log, poison: e.poison}, listener))
+	opts := PebbleOptions(cfg, cache, &pebbleLogger{log: e.log, poison: e.poison})
+	opts.EventListener = listener
+	db, err = pebble.Open(cfg.Dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open pebble: %w", err)
 	}
@@ -100,11 +102,12 @@ const slowDisk = 5 * time.Second
 // blockSize is the size of table blocks, before compression.
 const blockSize = 16 << 10
 
-// pebbleOptions returns what Pebble is opened with. What it leaves out is Pebble's
+// PebbleOptions returns what Pebble is opened with; the benchmark's baseline uses the
+// same. What it leaves out is Pebble's
 // default: no bloom filters, which do not help Get of keys that are missing, no
 // separated values, and the default comparer, since one that split keys at the
 // version would move most envelopes out of line.
-func pebbleOptions(cfg Config, cache *pebble.Cache, logger pebble.Logger, listener *pebble.EventListener) *pebble.Options {
+func PebbleOptions(cfg Config, cache *pebble.Cache, logger pebble.Logger) *pebble.Options {
 	opts := &pebble.Options{
 		FS:                          cfg.FS,
 		Cache:                       cache,
@@ -115,7 +118,6 @@ func pebbleOptions(cfg Config, cache *pebble.Cache, logger pebble.Logger, listen
 		MemTableSize:                uint64(cfg.MemTableBytes),
 		MemTableStopWritesThreshold: 4,
 		Logger:                      logger,
-		EventListener:               listener,
 	}
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
 	for i := range opts.Levels {
