@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -130,3 +131,6 @@ func wantEmpty(t testing.TB, db interface{ Head() eventstream.Position }) {
 	t.Helper()
 	equal(t, "head after what must write nothing", db.Head(), keys.Position(0))
 }
+
+// newRand returns a source of random numbers that repeats for the same seed.
+func newRand(seed int) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), 0)) }

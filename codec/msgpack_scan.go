@@ -225,7 +225,7 @@ func (s *scanner) scan(b []byte, whole bool) error {
 			}
 		}
 		t, err := readToken(b, s.pos)
-		if err == errTruncated && !whole {
+		if errors.Is(err, errTruncated) && !whole {
 			return nil
 		}
 		if err != nil {
@@ -236,7 +236,7 @@ func (s *scanner) scan(b []byte, whole bool) error {
 		}
 		s.ext = s.ext || t.kind == kindExt
 		n := t.values()
-		if s.elements += 1; n > MaxElements-s.elements {
+		if s.elements++; n > MaxElements-s.elements {
 			return s.fault(errTooMany)
 		}
 		if whole && n > len(b)-t.end {

@@ -37,7 +37,7 @@ func TestMapsOfEveryKindEncodeAlwaysTheSame(t *testing.T) {
 	for name, value := range map[string]func() any{
 		"map[string]string": func() any { return filled(n, text, text) },
 		"map[string]bool":   func() any { return filled(n, text, func(i int) bool { return i%2 == 0 }) },
-		"map[string]any":    func() any { return filled(n, text, func(i int) any { return filled(n, itself, text) }) },
+		"map[string]any":    func() any { return filled(n, text, func(int) any { return filled(n, itself, text) }) },
 		"map[string]int":    func() any { return filled(n, text, itself) },
 		"map[int]string":    func() any { return filled(n, itself, text) },
 		"map[int64]int":     func() any { return filled(n, func(i int) int64 { return int64(i-20) * 1e9 }, itself) },

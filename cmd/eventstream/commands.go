@@ -17,6 +17,8 @@ func commands(env *environment) []*cobra.Command {
 		newInfoCommand(env),
 		newStatsCommand(env),
 		newVerifyCommand(env),
+		newBenchCommand(env),
+		newDemoCommand(env),
 		newPebbleCommand(),
 		newCompletionCommand(env),
 		newManCommand(env),

@@ -65,7 +65,7 @@ func OpenDirectory(cfg DirectoryConfig) (_ *Directory, err error) {
 		return nil, err
 	}
 	if !found {
-		if err := d.fs.MkdirAll(d.Path, 0o700); err != nil {
+		if err := makeDir(d.fs, d.Path); err != nil {
 			return nil, fmt.Errorf("create directory: %w", err)
 		}
 	}
@@ -89,6 +89,24 @@ func OpenDirectory(cfg DirectoryConfig) (_ *Directory, err error) {
 	}
 	d.Fresh = true
 	return d, d.begin()
+}
+
+// makeDir creates path and what is missing above it, each so that a crash does not
+// take it away again with everything inside.
+func makeDir(fs vfs.FS, path string) error {
+	if _, err := fs.Stat(path); err == nil {
+		return nil
+	}
+	parent := fs.PathDir(path)
+	if parent != path {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fs, parent)
 }
 
 // PebbleDir returns Pebble's own directory.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // fatalSignal unwinds a commit out of Pebble. See pebbleLogger.Fatalf.
@@ -95,7 +96,7 @@ func newListener(log *slog.Logger) *pebble.EventListener {
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			warn(&corruption, "damage found in a table", slog.String("path", info.Path), slog.Any("error", info.Details))
 		},
-		DiskSlow: func(info pebble.DiskSlowInfo) {
+		DiskSlow: func(info vfs.DiskSlowInfo) {
 			warn(&slow, "disk is slow", slog.String("path", info.Path), slog.Duration("duration", info.Duration))
 		},
 		LowDiskSpace: func(info pebble.LowDiskSpaceInfo) {

@@ -1,0 +1,71 @@
+# Everything builds without a C compiler; the race detector alone needs one.
+export CGO_ENABLED := 0
+
+GO       ?= go
+FUZZTIME ?= 5s
+TIMEOUT  ?= 10m
+BIN      := $(CURDIR)/bin
+CROSS    := darwin/arm64 windows/amd64 linux/arm64
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run the main job end to end on generated data.
+	$(GO) run ./cmd/eventstream demo
+
+.PHONY: build
+build: ## Build bin/eventstream.
+	$(GO) build -trimpath -o $(BIN)/ ./cmd/...
+
+.PHONY: test
+test: ## Run all tests, in random order.
+	$(GO) test -shuffle=on -timeout=$(TIMEOUT) ./...
+
+.PHONY: race
+race: ## Run the shorter tests under the race detector (needs a C compiler).
+	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout=$(TIMEOUT) ./...
+
+# go test lists the targets of a package before its "ok" line.
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME, 5s by default.
+	@set -e; list=$$($(GO) test -list '^Fuzz' ./...); \
+	echo "$$list" | awk '/^Fuzz/ { t[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, t[i]; n = 0 }' \
+	| while read -r package target; do \
+		echo "== $$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" < /dev/null; \
+	done
+
+.PHONY: bench
+bench: ## Measure the store against raw Pebble.
+	$(GO) run ./cmd/eventstream bench
+
+.PHONY: check
+check: lint cross ## Check format, code, go.mod and the builds for other systems.
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+.PHONY: lint
+lint: tools ## Check format and code.
+	@files=$$($(BIN)/gofumpt -l .); if [ -n "$$files" ]; then echo "gofumpt -w these files:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(BIN)/staticcheck ./...
+	$(BIN)/errcheck -ignoretests ./...
+	$(GO) test -count=1 ./internal/lint
+
+.PHONY: cross
+cross:
+	@for target in $(CROSS); do \
+		echo "build for $$target"; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./... || exit 1; \
+	done
+
+.PHONY: tools
+tools: $(BIN)/.tools ## Build the pinned developer tools into bin/.
+
+$(BIN)/.tools: tools/go.mod tools/go.sum
+	cd tools && GOWORK=off GOBIN=$(BIN) $(GO) install tool
+	@touch $@

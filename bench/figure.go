@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"context"
+)
+
+// figure is one line of the report: a product and a baseline that take turns.
+type figure struct {
+	name    string
+	writers int
+	batch   int
+	unit    string // default: "events"
+	// baseline says what the product is compared with.
+	baseline string
+	// prepare makes what the turns need. It is not measured.
+	prepare func(ctx context.Context, b *bed) (*contest, error)
+}
+
+// contest is a prepared figure.
+type contest struct {
+	product  turn
+	baseline turn                                       // nil: the figure has none
+	bytes    func() (float64, error)                    // bytes per event, asked for at the end; nil: none
+	events   int                                        // size of the data set
+	once     func(ctx context.Context, r *Result) error // measured once, instead of in turns
+}
+
+// The names that Options.Figures takes beside those of the figures.
+const (
+	groupAll    = "all"
+	groupAppend = "append"
+	groupRead   = "read"
+)
+
+// Figures returns the names that [Options.Figures] takes, groups first.
+func Figures() []string {
+	return []string{
+		groupAll, groupAppend, groupRead,
+		"append-locked", "append-batch", "stream-load-10", "stream-load-10k", "read-all", "read-all-seek", "open", "scan-memory",
+	}
+}
+
+// selectFigures returns the figures that opts asks for, each once, in the order of
+// the report. The groups: "all"; "append" is appends of one event, and the variant
+// with the lock; "read" is loads and scans.
+//
+// REQUIRES: valid options, with defaults.
+func selectFigures(opts Options) []figure {
+	want := map[string]bool{}
+	for _, name := range opts.Figures {
+		want[name] = true
+	}
+	all := want[groupAll] || len(want) == 0
+	var chosen []figure
+	add := func(asked bool, figures ...figure) {
+		if asked || all {
+			chosen = append(chosen, figures...)
+		}
+	}
+	add(want[groupAppend], appendFigures(opts.Writers)...)
+	add(want[groupAppend] || want["append-locked"], lockedFigure(lockedWriters))
+	add(want["append-batch"], batchFigures(opts.BatchWriters, opts.Batches)...)
+	add(want[groupRead] || want["stream-load-10"], shortLoadFigure())
+	add(want[groupRead] || want["stream-load-10k"], longLoadFigure())
+	add(want[groupRead] || want["read-all"], readAllFigure())
+	add(want[groupRead] || want["read-all-seek"], readAllSeekFigure())
+	add(want["open"], openFigure())
+	add(want["scan-memory"], scanMemoryFigure())
+	return chosen
+}

@@ -1,0 +1,40 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+func TestDriveRunsEveryWorkerAtLeastOnce(t *testing.T) {
+	t.Parallel()
+	lat := newLatencies(5)
+	units, _, err := drive(t.Context(), 5, 0, lat, func(_ context.Context, worker, i int) (int, error) {
+		if i > 0 {
+			t.Errorf("worker %d ran operation %d with no time left", worker, i)
+		}
+		return 3, nil
+	})
+	if err != nil || units != 15 {
+		t.Errorf("drive = %d units, %v; want 15 units", units, err)
+	}
+	for w, h := range lat.workers {
+		if h.TotalCount() != 1 {
+			t.Errorf("worker %d recorded %d latencies, want 1", w, h.TotalCount())
+		}
+	}
+}
+
+func TestDriveReturnsTheWorkersErrors(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	units, _, err := drive(t.Context(), 3, 0, nil, func(_ context.Context, worker, _ int) (int, error) {
+		if worker == 1 {
+			return 0, boom
+		}
+		return 1, nil
+	})
+	if !errors.Is(err, boom) || units != 2 {
+		t.Errorf("drive = %d units, %v; want 2 units and %v", units, err, boom)
+	}
+}

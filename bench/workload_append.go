@@ -1,0 +1,237 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/keys"
+)
+
+// appendFigures returns the figure "append" for each number of writers.
+func appendFigures(writers []int) []figure {
+	var figures []figure
+	for _, n := range writers {
+		figures = append(figures, figure{
+			name: "append", writers: n, batch: 1,
+			baseline: "raw Pebble, one key with the same envelope bytes, the same sync",
+			prepare: func(ctx context.Context, b *bed) (*contest, error) {
+				t, err := newAppendTest(ctx, b)
+				if err != nil {
+					return nil, err
+				}
+				return &contest{product: t.productTurn(n, 1), baseline: t.rawTurn(n, 1), bytes: t.bytesPerEvent}, nil
+			},
+		})
+	}
+	return figures
+}
+
+// batchFigures returns the figure "append-batch" for each size of batch.
+func batchFigures(writers int, batches []int) []figure {
+	var figures []figure
+	for _, n := range batches {
+		figures = append(figures, figure{
+			name: "append-batch", writers: writers, batch: n,
+			baseline: "raw Pebble, one batch of as many keys with the same envelope bytes, the same sync",
+			prepare: func(ctx context.Context, b *bed) (*contest, error) {
+				t, err := newAppendTest(ctx, b)
+				if err != nil {
+					return nil, err
+				}
+				return &contest{product: t.productTurn(writers, n), baseline: t.rawTurn(writers, n), bytes: t.bytesPerEvent}, nil
+			},
+		})
+	}
+	return figures
+}
+
+// lockedFigure returns the figure "append-locked": the store against a store that
+// would hold its lock across the sync.
+//
+// The variant is the most favourable one to itself: raw Pebble with the three keys
+// that the store writes for an event, envelopes encoded beforehand, no checks; the
+// lock covers only what assigns the position, the write and its sync. So the ratio
+// is what sharing the sync is worth, less all else that the store does.
+func lockedFigure(writers int) figure {
+	return figure{
+		name: "append-locked", writers: writers, batch: 1,
+		baseline: "a variant with one lock held across the sync: raw Pebble, the same three keys for an event, encoded beforehand",
+		prepare: func(ctx context.Context, b *bed) (*contest, error) {
+			t, err := newAppendTest(ctx, b)
+			if err != nil {
+				return nil, err
+			}
+			return &contest{product: t.productTurn(writers, 1), baseline: t.lockedTurn(writers), bytes: t.bytesPerEvent}, nil
+		},
+	}
+}
+
+// appendTest is what both sides of an appending figure share: the same events, as
+// proposals and as the store stores them. Every turn starts from an empty directory,
+// so that no side pays, or is paid for, compactions of an earlier turn.
+type appendTest struct {
+	*eventPool
+	durability eventstream.Durability
+	dir        string
+	serials    serials
+	stored     float64 // bytes for each event, from the product's last turn
+}
+
+func newAppendTest(ctx context.Context, b *bed) (*appendTest, error) {
+	pool, err := b.eventPool(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := b.subdir("append")
+	if err != nil {
+		return nil, err
+	}
+	return &appendTest{eventPool: pool, durability: b.opts.Durability, dir: dir}, nil
+}
+
+// productTurn appends batch events at a time through the store. A batch goes to
+// one stream.
+func (t *appendTest) productTurn(writers, batch int) turn {
+	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
+		dir := filepath.Join(t.dir, "product")
+		db, err := openStore(dir, t.durability)
+		if err != nil {
+			return sample{}, err
+		}
+		defer func() { err = errors.Join(err, t.weigh(dir, db), os.RemoveAll(dir)) }()
+		if err := t.warm(ctx, db); err != nil {
+			return sample{}, err
+		}
+		events := make([][]eventstream.NewEvent, writers)
+		for w := range events {
+			events[w] = make([]eventstream.NewEvent, batch)
+		}
+		return measure(ctx, writers, d, lat, func(ctx context.Context, worker, i int) (int, error) {
+			at := t.start(worker, writers) + i*batch
+			mine := events[worker]
+			for j := range mine {
+				mine[j] = t.proposals[(at+j)%len(t.proposals)].event
+			}
+			_, err := db.Append(ctx, t.proposals[at%len(t.proposals)].stream, eventstream.Any, mine...)
+			return batch, err
+		})
+	}
+}
+
+// warm appends to every stream of the pool once, many in one append. A process that
+// has run for a while knows the versions of the streams it writes to; without this,
+// a short turn would mostly look them up.
+func (t *appendTest) warm(ctx context.Context, db *eventstream.DB) error {
+	var appends []eventstream.StreamAppend
+	seen := make(map[eventstream.StreamID]bool, len(t.proposals))
+	for i, p := range t.proposals {
+		if !seen[p.stream] {
+			seen[p.stream] = true
+			appends = append(appends, eventstream.StreamAppend{
+				Stream: p.stream, Expect: eventstream.Any, Events: []eventstream.NewEvent{p.event},
+			})
+		}
+		if len(appends) == maxBatch || (i == len(t.proposals)-1 && len(appends) > 0) {
+			if _, err := db.AppendAll(ctx, appends); err != nil {
+				return err
+			}
+			appends = appends[:0]
+		}
+	}
+	return nil
+}
+
+// rawTurn writes the same events as one key each.
+func (t *appendTest) rawTurn(writers, batch int) turn {
+	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
+		r, err := openRaw(filepath.Join(t.dir, "raw"), true)
+		if err != nil {
+			return sample{}, err
+		}
+		defer func() { err = errors.Join(err, r.close(), os.RemoveAll(r.dir)) }()
+		wo := writeOptions(t.durability)
+		bufs := make([][]byte, writers)
+		return measure(ctx, writers, d, lat, func(_ context.Context, worker, i int) (int, error) {
+			at, serial := t.start(worker, writers)+i*batch, t.serials.take(batch)
+			if batch == 1 {
+				rec := t.records[at%len(t.records)]
+				bufs[worker] = rec.withSerial(bufs[worker], serial)
+				return 1, r.db.Set(bufs[worker], rec.value, wo)
+			}
+			b := r.db.NewBatch()
+			first := t.records[at%len(t.records)] // as in the store, a batch goes to one stream
+			for j := range batch {
+				bufs[worker] = first.withSerial(bufs[worker], serial+uint64(j))
+				if err := b.Set(bufs[worker], t.records[(at+j)%len(t.records)].value, nil); err != nil {
+					return 0, errors.Join(err, b.Close())
+				}
+			}
+			return batch, errors.Join(b.Commit(wo), b.Close())
+		})
+	}
+}
+
+// lockedTurn writes event, position and event id in one batch, and holds one lock
+// from the assignment of the position until the batch is synced.
+func (t *appendTest) lockedTurn(writers int) turn {
+	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
+		r, err := openRaw(filepath.Join(t.dir, "locked"), true)
+		if err != nil {
+			return sample{}, err
+		}
+		defer func() { err = errors.Join(err, r.close(), os.RemoveAll(r.dir)) }()
+		wo := writeOptions(t.durability)
+		bufs := make([]lockedBuffers, writers)
+		var lock sync.Mutex
+		return measure(ctx, writers, d, lat, func(_ context.Context, worker, i int) (int, error) {
+			rec, buf := t.records[(t.start(worker, writers)+i)%len(t.records)], &bufs[worker]
+			b := r.db.NewBatch()
+			lock.Lock()
+			defer lock.Unlock()
+			if err := buf.add(b, rec, t.serials.take(1)); err != nil {
+				return 0, errors.Join(err, b.Close())
+			}
+			return 1, errors.Join(b.Commit(wo), b.Close())
+		})
+	}
+}
+
+// lockedBuffers is one worker's memory for keys.
+type lockedBuffers struct{ event, position, id, content []byte }
+
+// add writes the three keys of one event into b.
+func (l *lockedBuffers) add(b *pebble.Batch, rec record, position uint64) error {
+	var id keys.EventID
+	binary.BigEndian.PutUint64(id[8:], position)
+	l.event = rec.withSerial(l.event, position)
+	l.position = keys.AppendPosition(l.position[:0], keys.Position(position))
+	l.id = keys.AppendEventID(l.id[:0], 1, id)
+	l.content = binary.BigEndian.AppendUint64(l.content[:0], position)
+	l.content = append(l.content, id[:]...) // stands for the 128-bit content hash
+	return errors.Join(b.Set(l.event, rec.value, nil), b.Set(l.position, l.event, nil), b.Set(l.id, l.content, nil))
+}
+
+// weigh closes the product and notes how large its tables are for each event,
+// flushed and not compacted. The log, which a short turn leaves behind whole, does
+// not count.
+func (t *appendTest) weigh(dir string, db *eventstream.DB) error {
+	events := db.Head()
+	if err := db.Close(); err != nil {
+		return err
+	}
+	size, err := tableBytes(dir)
+	if events > 0 {
+		t.stored = float64(size) / float64(events)
+	}
+	return err
+}
+
+func (t *appendTest) bytesPerEvent() (float64, error) { return t.stored, nil }
