@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/nexus-erp/eventstream"
 )
 
@@ -209,4 +211,24 @@ func TestVerifyFindsDamage(t *testing.T) {
 		t.Errorf("got exit code %d, stdout %s, stderr %s, want 5 and the problems", r.code, r.stdout, r.stderr)
 	}
 	p.fails(exitDamage, "damage found", "all")
+}
+
+func TestEveryCommandHasHelp(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t)
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		if got := p.must(args...); !strings.Contains(got, "--tenant") {
+			t.Errorf("%q: got %q, want help with the flags of every command", args, got)
+		}
+		if cmd.Short == "" {
+			t.Errorf("%q says nothing about itself", cmd.CommandPath())
+		}
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	env := p.env
+	walk(newRootCommand(&env))
 }
