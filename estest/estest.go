@@ -136,13 +136,19 @@ func Crash(t testing.TB, db *DB) *DB {
 // leakedGoroutines returns the stacks of goroutines that carry label. They may need
 // a moment to end after Close returned.
 func leakedGoroutines(label string) string {
-	var leaked string
-	for deadline := time.Now().Add(2 * time.Second); ; {
-		leaked = labelled(label)
-		if leaked == "" || time.Now().After(deadline) {
+	patience := time.After(2 * time.Second)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		leaked := labelled(label)
+		if leaked == "" {
+			return ""
+		}
+		select {
+		case <-again.C:
+		case <-patience:
 			return leaked
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

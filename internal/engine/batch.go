@@ -30,8 +30,8 @@ func (b Batch) Delete(key []byte) {
 
 // Slot is where a reserved write's key and value stand.
 type Slot struct {
-	Key   []byte // to be filled by the caller
-	Value []byte // to be filled by the caller
+	Key   []byte // to be filled by the caller, whole: it holds anything before
+	Value []byte // likewise
 
 	key, value int // where they start in the batch
 }
