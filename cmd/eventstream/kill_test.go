@@ -56,6 +56,7 @@ func TestAKilledImportIsFinishedByAnotherOne(t *testing.T) {
 				t.Error("no run was killed: the moments come too late")
 			}
 			last := imported(p, exitOK, "--format", "xes", file)
+			t.Logf("they had appended %d events, the last run appended %d", last.Duplicates, last.Events)
 			if last.Events+last.Duplicates != log.events || last.Streams != log.streams {
 				t.Errorf("the last run: got %+v", last)
 			}
