@@ -291,7 +291,7 @@ func (c *checker) streams(ctx context.Context) error {
 		last = f
 		return nil
 	})
-	if err != nil || c.report.Events == uint64(c.report.Head) {
+	if err != nil || (c.report.OK() && c.report.Events == uint64(c.report.Head)) {
 		return err
 	}
 	return c.walk(ctx, keys.KindEvent, c.orphanEvent)
@@ -335,7 +335,7 @@ func (c *checker) eventIDs(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil || count == uint64(c.report.Head) {
+	if err != nil || (c.report.OK() && count == uint64(c.report.Head)) {
 		return err
 	}
 	return c.walk(ctx, keys.KindEventID, c.orphanID)

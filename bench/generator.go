@@ -37,12 +37,13 @@ const postingOverhead = 172
 
 // generator makes the same events for the same seed.
 type generator struct {
-	rng     *rand.Rand
-	zipf    *rand.Zipf
-	streams int
-	size    int
-	made    uint64
-	day     time.Time
+	rng      *rand.Rand
+	zipf     *rand.Zipf
+	taxCodes []string
+	words    []string
+	size     int
+	made     uint64
+	day      time.Time
 }
 
 // newGenerator returns a generator over streams streams whose payloads have about
@@ -50,11 +51,12 @@ type generator struct {
 func newGenerator(seed uint64, streams, size int) *generator {
 	rng := rand.New(rand.NewPCG(seed, 0x65726f74735f7665))
 	return &generator{
-		rng:     rng,
-		zipf:    rand.NewZipf(rng, 1.1, 8, uint64(streams-1)),
-		streams: streams,
-		size:    size,
-		day:     time.Date(2025, 1, 1, 8, 0, 0, 0, time.UTC),
+		rng:      rng,
+		zipf:     rand.NewZipf(rng, 1.1, 8, uint64(streams-1)),
+		taxCodes: taxCodes(),
+		words:    words(),
+		size:     size,
+		day:      time.Date(2025, 1, 1, 8, 0, 0, 0, time.UTC),
 	}
 }
 
@@ -90,14 +92,16 @@ func (g *generator) id(at time.Time) eventstream.EventID {
 	return id
 }
 
-var (
-	taxCodes = [...]string{"V19", "V07", "V00", "M19", "M07"}
-	words    = [...]string{
+// The vocabulary of postings.
+func taxCodes() []string { return []string{"V19", "V07", "V00", "M19", "M07"} }
+
+func words() []string {
+	return []string{
 		"invoice", "delivery", "order", "goods", "receipt", "freight", "discount", "partial", "payment", "rent",
 		"office", "supplies", "steel", "screws", "pallet", "return", "service", "March", "warehouse", "Hamburg",
 		"Leipzig", "customer", "supplier", "credit", "reversal", "adjustment", "energy", "insurance", "licence", "travel",
 	}
-)
+}
 
 func (g *generator) posting(at time.Time) *Posting {
 	amount := g.rng.Int64N(5_000_00) + 1_000_00
@@ -111,7 +115,7 @@ func (g *generator) posting(at time.Time) *Posting {
 		Contra:     strconv.Itoa(1000 + g.rng.IntN(7000)),
 		AmountCent: amount,
 		Currency:   "EUR",
-		TaxCode:    taxCodes[g.rng.IntN(len(taxCodes))],
+		TaxCode:    g.taxCodes[g.rng.IntN(len(g.taxCodes))],
 		CostCenter: fmt.Sprintf("CC-%04d", g.rng.IntN(200)),
 		Document:   fmt.Sprintf("INV-%08d", g.rng.IntN(100_000_000)),
 		BookedOn:   at.Format(time.DateOnly),
@@ -124,7 +128,7 @@ func (g *generator) posting(at time.Time) *Posting {
 func (g *generator) text(n int) string {
 	b := make([]byte, 0, n+16)
 	for len(b) < n {
-		b = append(b, words[g.rng.IntN(len(words))]...)
+		b = append(b, g.words[g.rng.IntN(len(g.words))]...)
 		b = append(b, ' ')
 	}
 	return string(b[:n])

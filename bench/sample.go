@@ -29,9 +29,15 @@ func (s sample) rate() float64 {
 // in lat.
 type turn func(ctx context.Context, d time.Duration, lat *latencies) (sample, error)
 
-// operation does one piece of work for one worker and returns how many units it
-// was. i counts the worker's operations.
-type operation func(ctx context.Context, worker, i int) (units int, err error)
+// operation does one piece of work and returns how many units it was.
+type operation func(ctx context.Context, c call) (units int, err error)
+
+// call says which worker an operation is for, how many that worker did before, and
+// when the turn is over: an operation that can end there does.
+type call struct {
+	worker, i int
+	until     time.Time
+}
 
 // maxWarmUp bounds the part of a turn that runs before the clock does.
 const maxWarmUp = 50 * time.Millisecond
@@ -61,6 +67,7 @@ func drive(ctx context.Context, workers int, d time.Duration, lat *latencies, op
 		total atomic.Uint64
 		errs  = make([]error, workers)
 		start = time.Now()
+		until = start.Add(d)
 	)
 	for w := range workers {
 		wg.Add(1)
@@ -68,8 +75,8 @@ func drive(ctx context.Context, workers int, d time.Duration, lat *latencies, op
 			defer wg.Done()
 			var units int
 			began := start
-			for i := 0; i == 0 || began.Sub(start) < d; i++ {
-				n, err := op(ctx, w, i)
+			for i := 0; i == 0 || began.Before(until); i++ {
+				n, err := op(ctx, call{worker: w, i: i, until: until})
 				if err != nil {
 					errs[w] = err
 					break

@@ -9,9 +9,9 @@ import (
 func TestDriveRunsEveryWorkerAtLeastOnce(t *testing.T) {
 	t.Parallel()
 	lat := newLatencies(5)
-	units, _, err := drive(t.Context(), 5, 0, lat, func(_ context.Context, worker, i int) (int, error) {
-		if i > 0 {
-			t.Errorf("worker %d ran operation %d with no time left", worker, i)
+	units, _, err := drive(t.Context(), 5, 0, lat, func(_ context.Context, c call) (int, error) {
+		if c.i > 0 {
+			t.Errorf("worker %d ran operation %d with no time left", c.worker, c.i)
 		}
 		return 3, nil
 	})
@@ -28,8 +28,8 @@ func TestDriveRunsEveryWorkerAtLeastOnce(t *testing.T) {
 func TestDriveReturnsTheWorkersErrors(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
-	units, _, err := drive(t.Context(), 3, 0, nil, func(_ context.Context, worker, _ int) (int, error) {
-		if worker == 1 {
+	units, _, err := drive(t.Context(), 3, 0, nil, func(_ context.Context, c call) (int, error) {
+		if c.worker == 1 {
 			return 0, boom
 		}
 		return 1, nil

@@ -114,9 +114,9 @@ func (t *appendTest) productTurn(writers, batch int) turn {
 		for w := range events {
 			events[w] = make([]eventstream.NewEvent, batch)
 		}
-		return measure(ctx, writers, d, lat, func(ctx context.Context, worker, i int) (int, error) {
-			at := t.start(worker, writers) + i*batch
-			mine := events[worker]
+		return measure(ctx, writers, d, lat, func(ctx context.Context, c call) (int, error) {
+			at := t.start(c.worker, writers) + c.i*batch
+			mine := events[c.worker]
 			for j := range mine {
 				mine[j] = t.proposals[(at+j)%len(t.proposals)].event
 			}
@@ -159,18 +159,18 @@ func (t *appendTest) rawTurn(writers, batch int) turn {
 		defer func() { err = errors.Join(err, r.close(), os.RemoveAll(r.dir)) }()
 		wo := writeOptions(t.durability)
 		bufs := make([][]byte, writers)
-		return measure(ctx, writers, d, lat, func(_ context.Context, worker, i int) (int, error) {
-			at, serial := t.start(worker, writers)+i*batch, t.serials.take(batch)
+		return measure(ctx, writers, d, lat, func(_ context.Context, c call) (int, error) {
+			at, serial := t.start(c.worker, writers)+c.i*batch, t.serials.take(batch)
 			if batch == 1 {
 				rec := t.records[at%len(t.records)]
-				bufs[worker] = rec.withSerial(bufs[worker], serial)
-				return 1, r.db.Set(bufs[worker], rec.value, wo)
+				bufs[c.worker] = rec.withSerial(bufs[c.worker], serial)
+				return 1, r.db.Set(bufs[c.worker], rec.value, wo)
 			}
 			b := r.db.NewBatch()
 			first := t.records[at%len(t.records)] // as in the store, a batch goes to one stream
 			for j := range batch {
-				bufs[worker] = first.withSerial(bufs[worker], serial+uint64(j))
-				if err := b.Set(bufs[worker], t.records[(at+j)%len(t.records)].value, nil); err != nil {
+				bufs[c.worker] = first.withSerial(bufs[c.worker], serial+uint64(j))
+				if err := b.Set(bufs[c.worker], t.records[(at+j)%len(t.records)].value, nil); err != nil {
 					return 0, errors.Join(err, b.Close())
 				}
 			}
@@ -191,8 +191,8 @@ func (t *appendTest) lockedTurn(writers int) turn {
 		wo := writeOptions(t.durability)
 		bufs := make([]lockedBuffers, writers)
 		var lock sync.Mutex
-		return measure(ctx, writers, d, lat, func(_ context.Context, worker, i int) (int, error) {
-			rec, buf := t.records[(t.start(worker, writers)+i)%len(t.records)], &bufs[worker]
+		return measure(ctx, writers, d, lat, func(_ context.Context, c call) (int, error) {
+			rec, buf := t.records[(t.start(c.worker, writers)+c.i)%len(t.records)], &bufs[c.worker]
 			b := r.db.NewBatch()
 			lock.Lock()
 			defer lock.Unlock()

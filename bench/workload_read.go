@@ -62,7 +62,7 @@ func loadTurn(d *dataset, durability eventstream.Durability, seed uint64) turn {
 			return sample{}, err
 		}
 		defer func() { err = errors.Join(err, db.Close()) }()
-		return measure(ctx, 1, dur, lat, func(ctx context.Context, _, _ int) (int, error) {
+		return measure(ctx, 1, dur, lat, func(ctx context.Context, _ call) (int, error) {
 			stream := d.stream(rng.Uint64())
 			var events, bytes int
 			for ev, err := range db.ReadStream(ctx, stream) {
@@ -87,7 +87,7 @@ func rawLoadTurn(d *dataset, seed uint64) turn {
 		}
 		defer func() { err = errors.Join(err, r.close()) }()
 		var prefix []byte
-		return measure(ctx, 1, dur, lat, func(_ context.Context, _, _ int) (int, error) {
+		return measure(ctx, 1, dur, lat, func(_ context.Context, _ call) (int, error) {
 			stream := d.stream(rng.Uint64())
 			prefix = keys.AppendStream(prefix[:0], 1, stream)
 			iter, err := r.prefixIter(prefix)
@@ -151,20 +151,15 @@ func readAllSeekFigure() figure {
 	}
 }
 
-// A scan is one long operation. It is cut into slices of this length, looking at
-// the clock now and then, and goes on where the last one ended.
-const (
-	scanSlice      = 50 * time.Millisecond
-	scanClockEvery = 1024
-)
+// scanClockEvery is how many events a scan reads between two looks at the clock.
+const scanClockEvery = 256
 
-// slice counts the events of one slice of a scan.
+// slice counts the events of the part of a scan that falls into one turn. The next
+// turn goes on where it ended.
 type slice struct {
 	until         time.Time
 	events, bytes int
 }
-
-func newSlice() *slice { return &slice{until: time.Now().Add(scanSlice)} }
 
 // add counts one event and reports whether the slice is over.
 func (s *slice) add(bytes int) (over bool) {
@@ -183,8 +178,8 @@ func readAllTurn(d *dataset, durability eventstream.Durability) turn {
 			return sample{}, err
 		}
 		defer func() { err = errors.Join(err, db.Close()) }()
-		return measure(ctx, 1, dur, nil, func(ctx context.Context, _, _ int) (int, error) {
-			sl := newSlice()
+		return measure(ctx, 1, dur, nil, func(ctx context.Context, c call) (int, error) {
+			sl := &slice{until: c.until}
 			for ev, err := range db.ReadAll(ctx, eventstream.After(after)) {
 				if err != nil {
 					return sl.events, err
@@ -216,8 +211,8 @@ func rawScanTurn(dir string, run scan) turn {
 			return sample{}, err
 		}
 		defer func() { err = errors.Join(err, r.close()) }()
-		return measure(ctx, 1, dur, nil, func(_ context.Context, _, _ int) (int, error) {
-			sl := newSlice()
+		return measure(ctx, 1, dur, nil, func(_ context.Context, c call) (int, error) {
+			sl := &slice{until: c.until}
 			next, err := run(r, at, sl)
 			at = next
 			return sl.events, err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/nexus-erp/eventstream"
@@ -41,23 +43,43 @@ payload. Damage is listed, and the exit code is 5.`,
 		if deep {
 			opts = append(opts, eventstream.Deep())
 		}
-		return withTenant(cmd, env, readAccess, func(db *eventstream.DB, _ *eventstream.Tenant) error {
-			found, err := db.Check(cmd.Context(), opts...)
-			if err != nil {
-				return err
-			}
-			report := verifyReport{OK: found.OK(), Events: found.Events, Streams: found.Streams, Problems: []verifyProblem{}, Omitted: found.Omitted}
-			for _, p := range found.Problems {
-				report.Problems = append(report.Problems, verifyProblem(p))
-			}
-			if err := out.record(report); err != nil {
-				return err
-			}
-			if !report.OK {
-				return &codeOnly{exitDamage}
-			}
-			return nil
-		})
+		report, err := verify(cmd, env, opts)
+		if err != nil {
+			return err
+		}
+		if err := out.record(report); err != nil {
+			return err
+		}
+		if !report.OK {
+			return &codeOnly{exitDamage}
+		}
+		return nil
 	}
 	return cmd
+}
+
+// verify checks the store. Damage that keeps it from being opened is a problem like
+// any other: who asks gets a report.
+func verify(cmd *cobra.Command, env *environment, opts []eventstream.CheckOption) (verifyReport, error) {
+	report := verifyReport{Problems: []verifyProblem{}}
+	err := withTenant(cmd, env, readAccess, func(db *eventstream.DB, _ *eventstream.Tenant) error {
+		found, err := db.Check(cmd.Context(), opts...)
+		if err != nil {
+			return err
+		}
+		report.OK, report.Events, report.Streams, report.Omitted = found.OK(), found.Events, found.Streams, found.Omitted
+		for _, p := range found.Problems {
+			report.Problems = append(report.Problems, verifyProblem(p))
+		}
+		return nil
+	})
+	var damage *eventstream.CorruptionError
+	if errors.As(err, &damage) {
+		report.OK = false
+		report.Problems = append(report.Problems, verifyProblem{
+			Kind: "open", Stream: damage.Stream, Version: damage.Version, Position: damage.Position, Detail: err.Error(),
+		})
+		err = nil
+	}
+	return report, err
 }

@@ -2,7 +2,8 @@ package main
 
 import "github.com/schollz/progressbar/v3"
 
-// progress is a bar on a terminal, and nothing elsewhere.
+// progress is a bar on a terminal, and nothing elsewhere. An error of the terminal
+// is no reason to stop an import, so none is looked at.
 type progress struct {
 	env  *environment
 	size int64
@@ -22,9 +23,10 @@ func (p *progress) begin(what string) {
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionClearOnFinish(),
 	)
+	_ = p.bar.RenderBlank()
 }
 
-// add moves the bar. An error of the terminal is no reason to stop.
+// add moves the bar.
 func (p *progress) add(bytes int) {
 	if p.bar != nil {
 		_ = p.bar.Add(bytes)

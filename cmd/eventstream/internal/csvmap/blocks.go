@@ -165,7 +165,7 @@ func (b *Blocks) step() {
 		b.groups.Bad(commit, true, b.ordinal, bad)
 		return
 	}
-	b.groups.Add(commit, b.ordinal, r)
+	b.groups.Add(commit, r)
 }
 
 // syntax is an error after which rows cannot be told apart: a quote that does not
@@ -218,7 +218,7 @@ func (b *Blocks) record(row []string) (source.Record, *source.BadRecord) {
 		data = jsonobj.AppendString(data, row[c.index])
 	}
 	ev.Data = codec.Encoded(append(data, '}'))
-	r := source.Record{Line: b.line, Stream: stream, Event: ev}
+	r := source.Record{Line: b.line, Ordinal: b.ordinal, Stream: stream, Event: ev}
 	return r, source.Check(&r, source.Fields{
 		Stream: b.name(b.stream), Type: b.name(b.eventType), OccurredAt: b.name(b.occurredAt), Data: "row", Metadata: b.name(b.stream),
 	})

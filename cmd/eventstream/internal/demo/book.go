@@ -77,7 +77,7 @@ func (b *books) closedMonthRefuses(ctx context.Context) (bool, error) {
 	}
 	_, err := b.db.AppendAll(ctx, []eventstream.StreamAppend{
 		late(cash, 100), late(revenue, -100),
-		{Stream: periodStream(may), Expect: periodIsOpen},
+		{Stream: periodStream(may), Expect: periodIsOpen()},
 	})
 	if err != nil && !errors.Is(err, eventstream.ErrConflict) {
 		return false, err

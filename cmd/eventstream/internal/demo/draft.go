@@ -104,7 +104,7 @@ func (d *draft) move(sku, eventType string, quantity, valueCents int64) {
 // The period's stream is only checked.
 func (d *draft) book() {
 	d.entry.Appends = append(d.entry.Appends, eventstream.StreamAppend{
-		Stream: periodStream(d.entry.Recorded), Expect: periodIsOpen,
+		Stream: periodStream(d.entry.Recorded), Expect: periodIsOpen(),
 	})
 	d.bookUnchecked()
 }
@@ -116,7 +116,7 @@ func (d *draft) bookUnchecked() {
 }
 
 // periodIsOpen holds for a period's stream that was opened, and not closed since.
-var periodIsOpen = eventstream.Exact(1)
+func periodIsOpen() eventstream.Expected { return eventstream.Exact(1) }
 
 // firstOr returns NoStream for a stream that has no events yet, and else otherwise.
 func (p *planner) firstOr(stream eventstream.StreamID, otherwise eventstream.Expected) eventstream.Expected {

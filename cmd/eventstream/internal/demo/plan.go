@@ -121,7 +121,7 @@ func (p *planner) openMonth(day time.Time) {
 
 func (p *planner) closeMonth(day time.Time) {
 	d := p.draft("accounting")
-	d.append(periodStream(day), periodIsOpen, typePeriodClosed, &Period{Month: day.Format("2006-01")})
+	d.append(periodStream(day), periodIsOpen(), typePeriodClosed, &Period{Month: day.Format("2006-01")})
 	d.bookUnchecked()
 }
 

@@ -53,7 +53,8 @@ func (b *Blocks) step() {
 		if bad != nil {
 			b.groups.Bad(line.Commit, line.Readable, b.ordinal, bad)
 		} else {
-			b.groups.Add(line.Commit, b.ordinal, line.Record)
+			line.Record.Ordinal = b.ordinal
+			b.groups.Add(line.Commit, line.Record)
 		}
 	}
 	if err != nil {

@@ -42,30 +42,30 @@ func NewInput(name string, stdin io.Reader) (*Input, error) {
 			return nil, err
 		}
 		in, err := spool(name, f)
-		return in, errors.Join(err, f.Close())
+		if closeErr := f.Close(); err == nil && closeErr != nil {
+			return nil, errors.Join(closeErr, in.Close())
+		}
+		return in, err
 	}
 	return &Input{Name: name, Size: info.Size(), path: name, modified: info.ModTime()}, nil
 }
 
-func spool(name string, r io.Reader) (in *Input, err error) {
+func spool(name string, r io.Reader) (*Input, error) {
 	f, err := os.CreateTemp("", "eventstream-import-*")
 	if err != nil {
 		return nil, err
 	}
-	in = &Input{Name: name, path: f.Name(), spooled: true}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = errors.Join(fmt.Errorf("spool %s: %w", name, err), in.Close())
+	in := &Input{Name: name, path: f.Name(), spooled: true}
+	in.Size, err = io.Copy(f, r)
+	if err == nil {
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			in.modified = info.ModTime()
 		}
-	}()
-	if in.Size, err = io.Copy(f, r); err != nil {
-		return nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(fmt.Errorf("spool %s: %w", name, err), in.Close())
 	}
-	in.modified = info.ModTime()
 	return in, nil
 }
 

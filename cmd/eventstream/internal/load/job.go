@@ -7,9 +7,6 @@ import (
 	"errors"
 	"io"
 
-	"github.com/cespare/xxhash/v2"
-
-	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
 )
 
@@ -37,12 +34,12 @@ type Plan struct {
 func (j *Job) Check(ctx context.Context) (Plan, error) {
 	plan := Plan{}
 	digest := sha256.New()
-	streams := ordinals{}
+	streams := source.Streams{}
 	err := j.blocks(ctx, digest, func(block source.Block) error {
 		plan.Commits++
 		plan.Events += len(block.Records)
 		for i := range block.Records {
-			streams.next(block.Records[i].Stream)
+			streams.Add(block.Records[i].Stream, 1)
 		}
 		return nil
 	}, func(bad *source.BadRecord) {
@@ -95,16 +92,4 @@ func (j *Job) blocks(ctx context.Context, tee io.Writer, fn func(source.Block) e
 			}
 		}
 	}
-}
-
-// ordinals counts the events of each stream. Streams are known by their hash, to
-// spare their names: where two share one, they also share a count, which leaves
-// gaps in it and changes nothing else.
-type ordinals map[uint64]uint64
-
-// next returns the ordinal of the next event of a stream, from 1.
-func (o ordinals) next(stream eventstream.StreamID) uint64 {
-	h := xxhash.Sum64String(string(stream))
-	o[h]++
-	return o[h]
 }

@@ -32,9 +32,8 @@ func (j *Job) Load(ctx context.Context, plan Plan, to *eventstream.Tenant) (Resu
 	var decoding sync.WaitGroup
 	decoding.Go(func() {
 		defer close(blocks)
-		seen := ordinals{}
 		decodeErr = j.blocks(ctx, io.Discard, func(block source.Block) error {
-			identify(block, plan.Source, seen)
+			identify(block, plan.Source)
 			select {
 			case blocks <- block:
 				return nil
@@ -59,12 +58,11 @@ func (j *Job) Load(ctx context.Context, plan Plan, to *eventstream.Tenant) (Resu
 }
 
 // identify gives an id to each event that has none.
-func identify(block source.Block, from string, seen ordinals) {
+func identify(block source.Block, from string) {
 	for i := range block.Records {
 		r := &block.Records[i]
-		ordinal := seen.next(r.Stream)
 		if r.Event.ID.IsZero() {
-			r.Event.ID = source.EventID(from, r.Stream, ordinal, r.Event.OccurredAt)
+			r.Event.ID = source.EventID(from, r.Stream, r.Ordinal, r.Event.OccurredAt)
 		}
 	}
 }

@@ -35,18 +35,18 @@ type Groups struct {
 	size     int  // their bytes
 	broken   bool // it must not load
 	tooLarge bool // it cannot load
-	until    int  // of a loose block: the ordinal at which it ends
+	until    int  // of a loose block: the last ordinal that it may hold
 	suspect  bool // the record before could not be read
 }
 
 // NewGroups returns groups that put up to loose records without a commit together.
 func NewGroups(loose int) *Groups { return &Groups{loose: loose} }
 
-// Add adds a good record. ordinal counts all records of the file, from 1.
-func (g *Groups) Add(commit string, ordinal int, r Record) {
-	if !g.open || g.commit != commit || commit == "" && g.looseEnds(ordinal, &r) {
+// Add adds a good record, whose ordinal counts all records of the file, from 1.
+func (g *Groups) Add(commit string, r Record) {
+	if !g.open || g.commit != commit || commit == "" && g.looseEnds(&r) {
 		g.Finish()
-		g.begin(commit, ordinal, r.Line)
+		g.begin(commit, r.Ordinal, r.Line)
 	}
 	g.suspect = false
 	g.count++
@@ -57,27 +57,29 @@ func (g *Groups) Add(commit string, ordinal int, r Record) {
 		return
 	}
 	g.records = append(g.records, r)
+	if commit == "" && r.Ordinal == g.until {
+		g.Finish() // someone may wait for it
+	}
 }
 
 // Bad adds a record that is not good. known reports whether commit could be read.
 func (g *Groups) Bad(commit string, known bool, ordinal int, err *BadRecord) {
-	g.Fail(err)
+	mine := g.open && g.commit != "" && (!known || g.commit == commit)
+	if !mine {
+		g.Finish()
+	}
+	g.Fail(err) // before what Finish says: the cause comes first
 	switch {
-	case !known:
-		g.broken = g.commit != ""
-		g.Finish()
-		g.suspect = true
-		return
-	case commit == "":
-		g.Finish()
-	case !g.open || g.commit != commit:
-		g.Finish()
+	case mine:
+		g.broken, g.records = true, nil
+		if !known {
+			g.Finish()
+		}
+	case known && commit != "":
 		g.begin(commit, ordinal, err.Line)
 		g.broken = true
-	default:
-		g.broken, g.records = true, nil
 	}
-	g.suspect = false
+	g.suspect = !known
 }
 
 func (g *Groups) begin(commit string, ordinal, line int) {
@@ -88,8 +90,8 @@ func (g *Groups) begin(commit string, ordinal, line int) {
 }
 
 // looseEnds reports whether the loose block at hand ends before r.
-func (g *Groups) looseEnds(ordinal int, r *Record) bool {
-	if ordinal > g.until || g.size+r.Size() > MaxBlockBytes/2 || r.Expect != 0 || g.records[0].Expect != 0 {
+func (g *Groups) looseEnds(r *Record) bool {
+	if r.Ordinal > g.until || g.size+r.Size() > MaxBlockBytes/2 || r.Expect != 0 || g.records[0].Expect != 0 {
 		return true
 	}
 	last := g.records[len(g.records)-1].Stream

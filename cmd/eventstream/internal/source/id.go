@@ -10,21 +10,20 @@ import (
 
 // EventID makes the id of an event that brings none: the same file gives the same
 // ids whenever it is read, so that reading it again adds nothing. source is the
-// file's digest or the name that the user gives it; ordinal counts the events of
-// the stream in the file, from 1.
+// file's digest or the name that the user gives it; ordinal is [Record.Ordinal].
 //
 // The id's time is the one when the event occurred, as far as ids reach back; its
 // other ten bytes are of
 //
 //	SHA-256( "eventstream import 1" 0 | len(source) u32 | source | len(stream) u32 | stream | ordinal u64 )
-func EventID(source string, stream eventstream.StreamID, ordinal uint64, occurredAt time.Time) eventstream.EventID {
+func EventID(source string, stream eventstream.StreamID, ordinal int, occurredAt time.Time) eventstream.EventID {
 	b := make([]byte, 0, 256)
 	b = append(b, "eventstream import 1\x00"...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(source)))
 	b = append(b, source...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(stream)))
 	b = append(b, stream...)
-	b = binary.BigEndian.AppendUint64(b, ordinal)
+	b = binary.BigEndian.AppendUint64(b, uint64(ordinal))
 	sum := sha256.Sum256(b)
 
 	var ms uint64

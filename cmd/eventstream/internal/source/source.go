@@ -13,8 +13,11 @@ import (
 type Record struct {
 	Line   int // where it begins, from 1
 	Stream eventstream.StreamID
-	Expect eventstream.Expected // 0: whatever the stream holds
-	Event  eventstream.NewEvent // its Data is a codec.Encoded; its ID may be zero
+	// Ordinal tells the record apart from all others of its stream in the file. It
+	// counts bad records as well, so that to mend them changes no other's.
+	Ordinal int
+	Expect  eventstream.Expected // 0: whatever the stream holds
+	Event   eventstream.NewEvent // its Data is a codec.Encoded; its ID may be zero
 }
 
 // Block is a run of records that are appended as one commit.

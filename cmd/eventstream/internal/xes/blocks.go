@@ -36,11 +36,12 @@ type Blocks struct {
 	decoder  *Decoder
 	category source.Category
 	queue    source.Queue
+	seen     source.Streams // how many events of each stream were there
 }
 
 // NewBlocks returns the blocks of the log that r reads.
 func NewBlocks(r io.Reader, category source.Category) *Blocks {
-	return &Blocks{decoder: NewDecoder(r), category: category}
+	return &Blocks{decoder: NewDecoder(r), category: category, seen: source.Streams{}}
 }
 
 // Next returns the next block. See [source.Decoder].
@@ -70,6 +71,7 @@ func (b *Blocks) enqueue(t *Trace) {
 		b.queue.Fail(bad)
 		return
 	}
+	before := b.seen.Add(stream, len(t.Events)) // two cases may have one name
 	var records []source.Record
 	size := 0
 	for i := range t.Events {
@@ -78,6 +80,7 @@ func (b *Blocks) enqueue(t *Trace) {
 			b.queue.Fail(bad)
 			continue
 		}
+		r.Ordinal = before + i + 1
 		caseAttrs = nil // they go with the first event that loads
 		if n := r.Size(); len(records) == source.MaxBlockEvents || size+n > maxBlockBytes {
 			b.queue.Add(records)

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
+	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/xes"
+)
+
+var seedFlag = flag.Int64("seed", 0, "seed of the random moments at which imports are killed (0: by the clock)")
+
+const kills = 20
+
+// TestAKilledImportIsFinishedByAnotherOne kills the import of a real log at random
+// moments, each run going on where the killed ones stopped, and compares the end
+// with an import that nobody disturbed. After each kill the store must be sound and
+// hold cases whole or not at all.
+func TestAKilledImportIsFinishedByAnotherOne(t *testing.T) {
+	t.Parallel()
+	data := realData(t)
+	seed := *seedFlag
+	if seed == 0 {
+		seed = time.Now().UnixNano()
+	}
+	for name, tc := range map[string]struct {
+		log     realLog
+		longest time.Duration // of a run that is killed
+	}{
+		"consignment": {consignmentLog, 700 * time.Millisecond},
+		"purchases":   {purchaseLog, 7 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() && tc.log.events > 10_000 {
+				t.Skip("long: starts an import of 338,247 events 20 times")
+			}
+			t.Logf("-seed=%d", seed)
+			random := rand.New(rand.NewPCG(uint64(seed), uint64(tc.log.events)))
+			file := filepath.Join(data, tc.log.path)
+			whole := caseSizes(t, file)
+			p := newStore(t)
+			killed := 0
+			for range kills {
+				if importAndKill(t, p, file, time.Duration(random.Int64N(int64(tc.longest)))) {
+					killed++
+				}
+				checkWholeCases(t, p, whole)
+			}
+			t.Logf("%d of %d runs were killed before their end", killed, kills)
+			if killed == 0 {
+				t.Error("no run was killed: the moments come too late")
+			}
+			last := imported(p, exitOK, "--format", "xes", file)
+			if last.Events+last.Duplicates != tc.log.events || last.Streams != tc.log.streams {
+				t.Errorf("the last run: got %+v", last)
+			}
+			tc.log.checkStore(t, p, data)
+		})
+	}
+}
+
+// importAndKill imports in a process of its own and kills it after a time. It
+// reports whether the process was still at it.
+func importAndKill(t *testing.T, p *program, file string, after time.Duration) bool {
+	t.Helper()
+	child := exec.Command(os.Args[0], "import", "--format", "xes", file, "--dir", p.dir)
+	child.Env = append(os.Environ(), childVariable+"=1")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	moment := time.NewTimer(after)
+	defer moment.Stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the import failed before it was killed: %v", err)
+		}
+		return false
+	case <-moment.C:
+	}
+	if err := child.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	return <-ended != nil
+}
+
+// caseSizes reads how many events each stream of a log has.
+func caseSizes(t *testing.T, path string) map[eventstream.StreamID]eventstream.Version {
+	t.Helper()
+	category, err := source.ParseCategory("import-case")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := xes.NewBlocks(unzip(t, path), category)
+	sizes := make(map[eventstream.StreamID]eventstream.Version)
+	for {
+		block, err := blocks.Next()
+		if errors.Is(err, io.EOF) {
+			return sizes
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range block.Records {
+			sizes[r.Stream]++
+		}
+	}
+}
+
+// checkWholeCases opens the store after a kill.
+func checkWholeCases(t *testing.T, p *program, whole map[eventstream.StreamID]eventstream.Version) {
+	t.Helper()
+	for _, s := range lines[streamRecord](t, p.must("streams")) {
+		if s.Version != whole[s.Stream] {
+			t.Errorf("stream %s has %d events, its case %d", s.Stream, s.Version, whole[s.Stream])
+		}
+	}
+	p.must("verify")
+}
