@@ -24,6 +24,7 @@ type appendRequest struct {
 	bytes      int64       // of all envelopes
 
 	// Decided in the sequencer.
+	newTenant     TenantID // the number that the commit gives to the tenant, or 0
 	firstPosition Position
 	lastPosition  Position
 	recordedAt    int64

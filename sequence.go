@@ -89,6 +89,8 @@ func (r *appendRequest) assign() {
 		tenantID = db.tenants.greatest + 1
 	}
 	if r.tenantSlot.Key != nil {
+		// The batch is not ours any more once it is handed over.
+		r.newTenant = tenantID
 		binary.BigEndian.PutUint32(r.tenantSlot.Value, uint32(tenantID))
 	}
 	r.recordedAt = db.recordedAt()
@@ -138,8 +140,8 @@ func (r *appendRequest) submit() error {
 		// The log may hold the batch or not; nothing follows it in this process.
 		return r.unknown(db.poisoned(err))
 	}
-	if r.tenantSlot.Key != nil {
-		db.tenants.intern(r.tenant, TenantID(binary.BigEndian.Uint32(r.tenantSlot.Value)))
+	if r.newTenant != 0 {
+		db.tenants.intern(r.tenant, r.newTenant)
 	}
 	for i := range r.parts {
 		if p := &r.parts[i]; p.count > 0 {

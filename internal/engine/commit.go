@@ -13,10 +13,18 @@ import (
 // Ticket is a submitted batch whose outcome is awaited.
 type Ticket struct {
 	last keys.Position
-	// done receives the outcome once. It has room for it, so that the waiter never
-	// waits for a caller who went away.
+	// done receives the outcome. It has room for one: the first outcome counts, and
+	// who reports it never waits for a caller who went away.
 	done  chan error
 	batch *pebble.Batch
+}
+
+// report tells the outcome, unless one was told.
+func (t *Ticket) report(err error) {
+	select {
+	case t.done <- err:
+	default:
+	}
 }
 
 // waiter owns every batch between hand-over and durability. Callers wait for their
@@ -24,7 +32,9 @@ type Ticket struct {
 // by a disk that never answers. Batches arrive and become durable in log order.
 type waiter struct {
 	mu      sync.Mutex
-	queue   []*Ticket
+	queue   []*Ticket // handed over, nobody awaits them yet
+	taken   []*Ticket // being awaited
+	next    int       // of taken: the first whose outcome was not told
 	spare   []*Ticket
 	wake    chan struct{}
 	stop    chan struct{}
@@ -39,12 +49,15 @@ func newWaiter() *waiter {
 	}
 }
 
-func (w *waiter) add(t *Ticket) {
+// add queues t. failed, if it returns an error, is t's outcome already.
+func (w *waiter) add(t *Ticket, failed func() error) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.queue = append(w.queue, t)
-	first := len(w.queue) == 1
-	w.mu.Unlock()
-	if !first {
+	if err := failed(); err != nil {
+		t.report(err) // fail may have passed before t was here
+	}
+	if len(w.queue) > 1 {
 		return // whoever added the first one woke the waiter
 	}
 	select {
@@ -53,14 +66,34 @@ func (w *waiter) add(t *Ticket) {
 	}
 }
 
-// take returns all waiting tickets. The slice is valid until the next call.
+// take moves the queue to taken.
 func (w *waiter) take() []*Ticket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	taken := w.queue
-	clear(w.spare)
-	w.queue, w.spare = w.spare[:0], taken
-	return taken
+	clear(w.taken)
+	w.spare, w.taken, w.queue, w.next = w.taken[:0], w.queue, w.spare, 0
+	return w.taken
+}
+
+// tell reports the outcome of the next of taken. The caller of that ticket may use
+// it again from then on, so it is out of fail's reach first.
+func (w *waiter) tell(t *Ticket, err error) {
+	w.mu.Lock()
+	w.next++
+	w.mu.Unlock()
+	t.report(err)
+}
+
+// fail reports err to everyone who waits: the goroutine that awaits batches may be
+// held inside Pebble.
+func (w *waiter) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, tickets := range [][]*Ticket{w.taken[w.next:], w.queue} {
+		for _, t := range tickets {
+			t.report(err)
+		}
+	}
 }
 
 func (w *waiter) idle() bool {
@@ -76,7 +109,7 @@ func (e *Engine) await() {
 	defer close(w.stopped)
 	for stopping := false; ; {
 		for _, t := range w.take() {
-			t.done <- e.finish(t)
+			w.tell(t, e.finish(t))
 		}
 		if w.idle() {
 			if stopping {
@@ -127,7 +160,7 @@ func (e *Engine) Submit(b Batch, last keys.Position) (*Ticket, error) {
 		t = &Ticket{done: make(chan error, 1)}
 	}
 	t.last, t.batch = last, b.b
-	e.waiter.add(t)
+	e.waiter.add(t, e.poison.get)
 	return t, nil
 }
 
@@ -181,22 +214,24 @@ func (e *Engine) recovered(r any) error {
 // Wait returns once t's batch is durable, or with a [*PoisonError] if it may never
 // be. If ctx ends first, Wait returns its error; the batch goes its way. Wait must
 // be called once at the most, and t not used after it.
+//
+// It waits on t alone, not on a channel that everyone shares: many writers would
+// contend for that channel's lock.
 func (e *Engine) Wait(ctx context.Context, t *Ticket) error {
-	select {
-	case err := <-t.done:
-		e.tickets.Put(t)
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.poison.ch:
-		// The outcome may be there already.
+	var err error
+	if gone := ctx.Done(); gone == nil {
+		err = <-t.done
+	} else {
 		select {
-		case err := <-t.done:
-			return err
-		default:
-			return e.poison.get()
+		case err = <-t.done:
+		case <-gone:
+			return ctx.Err()
 		}
 	}
+	if err == nil {
+		e.tickets.Put(t) // after a failure, a second report may still come
+	}
+	return err
 }
 
 // Sync makes everything durable that was submitted or written before the call.

@@ -55,9 +55,9 @@ func Open(cfg Config) (*Engine, error) {
 	e := &Engine{
 		readOnly: cfg.ReadOnly,
 		log:      cfg.Logger,
-		poison:   newPoison(),
 		waiter:   newWaiter(),
 	}
+	e.poison = newPoison(e.waiter.fail)
 	db, err := e.openPebble(cfg)
 	if err != nil {
 		return nil, err

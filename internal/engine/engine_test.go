@@ -196,7 +196,7 @@ func TestFatalfOnTheCommitPathComesBackAsAnError(t *testing.T) {
 // Elsewhere Fatalf poisons and never returns to Pebble, which may hold locks.
 func TestFatalfElsewhereParks(t *testing.T) {
 	t.Parallel()
-	p := newPoison()
+	p := newPoison(func(error) {})
 	l := &pebbleLogger{log: slog.New(slog.DiscardHandler), poison: p}
 	returned := make(chan struct{})
 	go func() {

@@ -20,15 +20,19 @@ type poison struct {
 	once sync.Once
 	err  atomic.Pointer[PoisonError]
 	ch   chan struct{}
+	tell func(error) // called once, with the failure
 }
 
-func newPoison() *poison { return &poison{ch: make(chan struct{})} }
+func newPoison(tell func(error)) *poison {
+	return &poison{ch: make(chan struct{}), tell: tell}
+}
 
 // set records err unless an earlier failure stands, and returns the one that does.
 func (p *poison) set(err error) *PoisonError {
 	p.once.Do(func() {
 		p.err.Store(&PoisonError{Err: err})
 		close(p.ch)
+		p.tell(p.err.Load())
 	})
 	return p.err.Load()
 }
