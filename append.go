@@ -62,20 +62,34 @@ func (s streams) AppendAll(ctx context.Context, entries []StreamAppend) (CommitR
 // commit is the write path. It returns the append as decided, which the caller
 // releases.
 //
-//	prepare     encode, hash, look up ids, warm heads      caller's goroutine, no lock
-//	sequence    decide, assign, hand over to the log       one at a time, from memory only
-//	await       wait for the sync that all share           no lock
+//	prepare     validate, encode, hash; look up ids, warm heads     caller, no lock
+//	sequence    decide, assign, hand over to the log                one at a time, from memory only
+//	wait        for the sync that all share                         no lock
 //
 // One total order needs one sequencer, and one sync must serve many writers, so
-// the sequencer's turn ends with the hand-over and never spans a sync: with a lock
-// held across it, throughput is one append a sync whatever the number of writers.
+// the sequencer ends with the hand-over and never spans a sync: with a lock held
+// across it, throughput is one append a sync whatever the number of writers.
 func (s streams) commit(ctx context.Context, entries []StreamAppend, list string) (*appendRequest, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !s.db.gate.enter() {
+		return nil, ErrClosed
+	}
+	defer s.db.gate.leave()
+	if err := s.db.writable(); err != nil {
+		return nil, err
+	}
 	r := s.db.newRequest(s.tenant)
-	err := r.run(ctx, entries, list)
-	if err != nil {
+	left, err := r.run(ctx, entries, list)
+	switch {
+	case left:
+		s.db.stats.failed(err)
+		return nil, err
+	case err != nil:
 		r.release()
 		s.db.stats.failed(err)
 		return nil, err
@@ -84,40 +98,42 @@ func (s streams) commit(ctx context.Context, entries []StreamAppend, list string
 	return r, nil
 }
 
-func (r *appendRequest) run(ctx context.Context, entries []StreamAppend, list string) error {
-	db := r.db
-	if err := ctx.Err(); err != nil {
-		return err
+// run takes the request through the write path. If left is true the request is not
+// the caller's any more.
+func (r *appendRequest) run(ctx context.Context, entries []StreamAppend, list string) (left bool, err error) {
+	if err := r.prepare(entries, list); err != nil {
+		return false, err
 	}
-	if !db.gate.enter() {
-		return ErrClosed
+	if err := r.sequence(); err != nil {
+		return false, err
 	}
-	decision, err := func() (decision, error) {
-		defer db.gate.leave()
-		if err := db.writable(); err != nil {
-			return 0, err
-		}
-		if err := r.prepare(entries, list); err != nil {
-			return 0, err
-		}
-		return r.sequence(ctx)
-	}()
-	if err != nil {
-		return err
+	o, left := r.wait(ctx)
+	if left || o.err != nil {
+		return left, o.err
 	}
-	switch decision {
+	switch o.decision {
 	case decidedConflict:
-		return r.conflict(ctx)
+		return false, r.conflict(ctx)
 	case decidedDuplicate:
-		return r.duplicate(ctx)
+		return false, r.duplicate(ctx)
 	default:
-		return r.await(ctx)
+		return false, nil
 	}
 }
 
+// conflict answers an append whose expectation failed, once the event that shows
+// it is readable: an answer must not rest on what a crash could still remove.
+func (r *appendRequest) conflict(ctx context.Context) error {
+	p := r.failed
+	if err := r.db.awaitReadable(ctx, p.rests); err != nil {
+		return err
+	}
+	return &ConflictError{Tenant: r.tenant.name, Stream: p.stream, Expected: p.expect, Actual: p.actual}
+}
+
 // prepare does everything that needs no order: it validates, encodes and hashes
-// all events, builds the batch but for versions and positions, and reads from disk
-// what the decision needs.
+// all events, but for versions and positions, and reads from disk what the decision
+// needs.
 func (r *appendRequest) prepare(entries []StreamAppend, list string) error {
 	if err := r.collect(entries, list); err != nil {
 		return err
@@ -217,57 +233,27 @@ func (r *appendRequest) assignIDs() error {
 	return nil
 }
 
-// encode writes the batch: all events, then all positions, then all ids, each in
-// order, since Pebble inserts neighbours faster.
+// encode writes the key and the envelope of each event into the buffer, with gaps
+// for what is not known yet.
 func (r *appendRequest) encode(entries []StreamAppend, list string) error {
-	r.batch, r.hasBatch = r.db.eng.NewBatch(), true
-	tenantID, known := r.tenant.number()
-	if !known {
-		r.tenantSlot = r.batch.Reserve(len(appendTenantKey(nil, r.tenant.name)), 4)
-		appendTenantKey(r.tenantSlot.Key[:0], r.tenant.name)
-	}
-	size, n := int64(0), 0
+	n := 0
 	for i := range entries {
-		stream := entries[i].Stream
-		keyLen := keys.EventKeyLen(stream)
 		for j := range entries[i].Events {
-			e, part := &entries[i].Events[j], &r.events[n]
-			if err := r.encodeEvent(e, part, stream, tenantID, keyLen, n); err != nil {
+			part := &r.events[n]
+			if err := r.encodeEvent(&entries[i].Events[j], part, entries[i].Stream, n); err != nil {
 				return inEvent(err, list, i, j)
 			}
-			if size += int64(len(part.event.Value)); size > r.db.opts.MaxAppendBytes {
-				return &LimitError{Field: "append", Size: size, Limit: r.db.opts.MaxAppendBytes, Unit: "bytes"}
+			if r.size += int64(part.end - part.envelope); r.size > r.db.opts.MaxAppendBytes {
+				return &LimitError{Field: "append", Size: r.size, Limit: r.db.opts.MaxAppendBytes, Unit: "bytes"}
 			}
 			n++
 		}
 	}
-	for i := range r.events {
-		part := &r.events[i]
-		part.position = r.batch.Reserve(keys.PositionKeyLen, len(part.event.Key))
-		keys.AppendPosition(part.position.Key[:0], 0)
-	}
-	for i := range r.events {
-		part := &r.events[i]
-		part.byID = r.batch.Reserve(keys.EventIDKeyLen, codec.EventIDRecordLen)
-		keys.AppendEventID(part.byID.Key[:0], tenantID, part.id)
-		codec.AppendEventIDRecord(part.byID.Value[:0], 0, part.content)
-	}
-	r.bytes = size
-	// The batch does not grow any more: find its parts for good.
-	if !known {
-		r.batch.Patch(&r.tenantSlot)
-	}
-	for i := range r.events {
-		part := &r.events[i]
-		r.batch.Patch(&part.event)
-		r.batch.Patch(&part.position)
-		r.batch.Patch(&part.byID)
-	}
 	return nil
 }
 
-// encodeEvent validates one event and adds it to the batch.
-func (r *appendRequest) encodeEvent(e *NewEvent, part *eventPart, stream StreamID, tenantID TenantID, keyLen, index int) error {
+// encodeEvent validates one event and adds it to the buffer.
+func (r *appendRequest) encodeEvent(e *NewEvent, part *eventPart, stream StreamID, index int) error {
 	if err := keys.ValidateName("event type", e.Type); err != nil {
 		return &ArgumentError{Field: "Type", Reason: err.Error(), Err: err}
 	}
@@ -310,10 +296,12 @@ func (r *appendRequest) encodeEvent(e *NewEvent, part *eventPart, stream StreamI
 		return &LimitError{Field: "Data", Size: n, Limit: limit, Unit: "bytes"}
 	}
 
-	part.event = r.batch.Reserve(keyLen, codec.EnvelopeLen(e.Type, e.CorrelationID, e.CausationID, e.UserID, len(env.Metadata), len(env.Payload)))
-	keys.AppendEvent(part.event.Key[:0], tenantID, stream, 0)
-	codec.AppendEnvelope(part.event.Value[:0], &env, e.Type, e.CorrelationID, e.CausationID, e.UserID)
-	part.content = codec.HashContent(stream, env.Schema, env.Codec, env.Flags&codec.FlagOccurredGiven != 0, env.OccurredAt, codec.Body(part.event.Value))
+	part.key = len(r.buf)
+	r.buf = keys.AppendEvent(r.buf, 0, stream, 0)
+	part.envelope = len(r.buf)
+	r.buf = codec.AppendEnvelope(r.buf, &env, e.Type, e.CorrelationID, e.CausationID, e.UserID)
+	part.end = len(r.buf)
+	part.content = codec.HashContent(stream, env.Schema, env.Codec, env.Flags&codec.FlagOccurredGiven != 0, env.OccurredAt, codec.Body(r.buf[part.envelope:]))
 	return nil
 }
 

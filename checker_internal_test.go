@@ -53,10 +53,14 @@ func (d *damagedStore) write(change func(engine.Batch)) {
 	d.t.Helper()
 	b := d.eng.NewBatch()
 	change(b)
-	if err := d.eng.Write(b); err != nil {
+	if err := d.eng.Write(b, ignored{}); err != nil {
 		d.t.Fatal(err)
 	}
 }
+
+type ignored struct{}
+
+func (ignored) Report(error) {}
 
 func (d *damagedStore) get(key []byte) []byte {
 	d.t.Helper()

@@ -36,6 +36,7 @@ type DB struct {
 
 	stats    counters
 	requests sync.Pool // of *appendRequest
+	groups   sync.Pool // of *commitGroup
 	pagePool sync.Pool // of *page
 
 	gate       *gate
@@ -65,7 +66,6 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 		opts:     o,
 		log:      o.Logger,
 		ids:      keys.NewIDGenerator(o.Clock, o.Entropy),
-		seq:      sequencer{turn: newTurn()},
 		tenants:  newTenantTable(),
 		heads:    newHeadCache(o.StreamHeads),
 		inflight: newInflightIDs(),
@@ -102,6 +102,7 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 		CacheBytes:    o.CacheBytes,
 		MemTableBytes: o.MemTableBytes,
 		Logger:        o.Logger,
+		OnPoison:      db.fail,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, readError("database", err))

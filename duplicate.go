@@ -24,10 +24,6 @@ func (r *appendRequest) duplicate(ctx context.Context) error {
 	if err := r.db.awaitReadable(ctx, known.original); err != nil {
 		return err
 	}
-	if !r.db.gate.enter() {
-		return ErrClosed
-	}
-	defer r.db.gate.leave()
 	event, err := r.db.eventAt(known.original)
 	if err != nil {
 		return err

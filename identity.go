@@ -87,7 +87,7 @@ func (db *DB) establish() error {
 	}
 	batch := db.eng.NewBatch()
 	batch.Set(keys.AppendMeta(nil, metaDurability), []byte(db.opts.Durability.String()))
-	return db.submitAndWait(batch)
+	return db.poisoned(db.eng.SubmitAndWait(context.Background(), batch, 0))
 }
 
 func (db *DB) create() error {
@@ -105,8 +105,8 @@ func (db *DB) create() error {
 	batch := db.eng.NewBatch()
 	batch.Set(keys.AppendMeta(nil, metaIdentity), identityRecord(id))
 	batch.Set(keys.AppendMeta(nil, metaDurability), []byte(db.opts.Durability.String()))
-	if err := db.submitAndWait(batch); err != nil {
-		return err
+	if err := db.eng.SubmitAndWait(context.Background(), batch, 0); err != nil {
+		return db.poisoned(err)
 	}
 	if err := db.dir.Establish(id); err != nil {
 		return fmt.Errorf("create store: %w", err)
@@ -119,12 +119,4 @@ func identityRecord(id engine.Identity) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(id.Format))
 	b = append(b, id.Store[:]...)
 	return append(b, id.Incarnation[:]...)
-}
-
-func (db *DB) submitAndWait(batch engine.Batch) error {
-	ticket, err := db.eng.Submit(batch, 0)
-	if err == nil {
-		err = db.eng.Wait(context.Background(), ticket)
-	}
-	return db.poisoned(err)
 }

@@ -1,10 +1,11 @@
 package eventstream
 
 import (
+	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/nexus-erp/eventstream/codec"
-	"github.com/nexus-erp/eventstream/internal/engine"
 )
 
 // appendRequest is one append on its way through the write path. It is pooled: the
@@ -14,23 +15,40 @@ type appendRequest struct {
 	tenant  *tenant
 	parts   []streamPart
 	events  []eventPart
+	buf     []byte    // keys and envelopes of all events
+	scratch []byte    // encodes one payload at a time
 	ids     []EventID // those that the store made
-	scratch []byte    // encodes one event at a time
 	given   int       // events that came with an id
+	size    int64     // of all envelopes, in bytes
 
-	batch      engine.Batch
-	hasBatch   bool        // the batch is ours to release
-	tenantSlot engine.Slot // the new tenant's record, if it has a key
-	bytes      int64       // of all envelopes
+	// What passes between the request's caller and whoever decides it.
+	state   atomic.Int32
+	outcome outcome       // set before done is sent
+	done    chan struct{} // receives once, when the request is told its outcome
 
 	// Decided in the sequencer.
-	newTenant     TenantID // the number that the commit gives to the tenant, or 0
+	newTenant     TenantID // the number that this commit gives to the tenant, or 0
 	firstPosition Position
 	lastPosition  Position
 	recordedAt    int64
-	ticket        *engine.Ticket // nil where nobody waits for a sync
-	failed        *streamPart    // the part whose expectation failed
+	failed        *streamPart // the part whose expectation failed
 	deduplicated  bool
+}
+
+// The states of a request. Its caller waits in the first two and may go away; it
+// then leaves the request to whoever has it.
+const (
+	stateQueued    int32 = iota // waits for its turn
+	stateTaken                  // is being decided, or waits to be durable
+	stateTold                   // its outcome was told
+	stateWithdrawn              // its caller went away before its turn
+	stateLeft                   // its caller went away afterwards
+)
+
+// outcome is what became of a request.
+type outcome struct {
+	decision decision
+	err      error // why it was not committed for sure
 }
 
 // streamPart is one stream's part of an append.
@@ -40,10 +58,10 @@ type streamPart struct {
 	first, count int // its events
 	head         *streamHead
 
-	firstVersion  Version  // of its first event
+	firstVersion  Version // of its first event
+	firstPosition Position
 	actual        Version  // what the sequencer found, for a conflict
 	rests         Position // the event that actual rests on
-	firstPosition Position
 }
 
 // eventPart is one event of an append.
@@ -52,7 +70,8 @@ type eventPart struct {
 	content codec.ContentHash
 	claim   *idClaim // nil if the store made the id
 
-	event, position, byID engine.Slot
+	// Where the event's key, and behind it its envelope, stand in buf.
+	key, envelope, end int
 
 	// original is where an earlier append recorded the id, as the sequencer saw it.
 	original        Position
@@ -62,17 +81,20 @@ type eventPart struct {
 func (db *DB) newRequest(tenantName string) *appendRequest {
 	r, _ := db.requests.Get().(*appendRequest)
 	if r == nil {
-		r = &appendRequest{db: db}
+		r = &appendRequest{db: db, done: make(chan struct{}, 1)}
 	}
 	r.tenant = db.tenants.ensure(tenantName)
 	return r
 }
 
-// scratchKept bounds the buffers that go back to the pool.
-const scratchKept = 64 << 10
+// bufKept bounds the buffers that go back to the pool.
+const bufKept = 256 << 10
 
 // release lets go of everything that the request holds.
 func (r *appendRequest) release() {
+	if r.db.eng.PoisonErr() != nil {
+		return // whoever was held inside the engine may still look at it
+	}
 	for i := range r.parts {
 		if h := r.parts[i].head; h != nil {
 			r.db.heads.unpin(h)
@@ -83,17 +105,65 @@ func (r *appendRequest) release() {
 			r.db.inflight.unpin(c)
 		}
 	}
-	if r.hasBatch {
-		r.batch.Release()
-	}
 	clear(r.parts)
 	clear(r.events)
-	kept := appendRequest{db: r.db, parts: r.parts[:0], events: r.events[:0], ids: r.ids[:0], scratch: r.scratch[:0]}
-	if cap(kept.scratch) > scratchKept {
-		kept.scratch = nil
-	}
-	*r = kept
+	r.parts, r.events, r.ids = r.parts[:0], r.events[:0], r.ids[:0]
+	r.buf, r.scratch = kept(r.buf), kept(r.scratch)
+	r.given, r.size, r.newTenant = 0, 0, 0
+	r.outcome = outcome{}
+	r.firstPosition, r.lastPosition, r.recordedAt = 0, 0, 0
+	r.failed, r.deduplicated = nil, false
+	r.state.Store(stateQueued)
 	r.db.requests.Put(r)
+}
+
+func kept(buf []byte) []byte {
+	if cap(buf) > bufKept {
+		return nil
+	}
+	return buf[:0]
+}
+
+// tell gives the request its outcome. Only the first one counts; if the caller went
+// away, nobody else will release the request.
+func (r *appendRequest) tell(o outcome) {
+	if r.state.CompareAndSwap(stateTaken, stateTold) {
+		r.outcome = o
+		r.done <- struct{}{}
+		return
+	}
+	if r.state.CompareAndSwap(stateLeft, stateTold) {
+		r.release()
+	}
+}
+
+// wait returns the request's outcome. If ctx ends first, left says that the request
+// is not the caller's any more.
+func (r *appendRequest) wait(ctx context.Context) (o outcome, left bool) {
+	gone := ctx.Done()
+	if gone == nil {
+		<-r.done
+		return r.outcome, false
+	}
+	select {
+	case <-r.done:
+		return r.outcome, false
+	case <-gone:
+	}
+	if r.state.CompareAndSwap(stateQueued, stateWithdrawn) {
+		return outcome{err: ctx.Err()}, true
+	}
+	unknown := r.unknown(ctx.Err())
+	if r.state.CompareAndSwap(stateTaken, stateLeft) {
+		return outcome{err: unknown}, true
+	}
+	<-r.done
+	return r.outcome, false
+}
+
+// unknown wraps why nobody knows what became of an append that was handed over.
+func (r *appendRequest) unknown(err error) error {
+	return &CommitUnknownError{EventIDs: r.eventIDs(0, len(r.events)), Err: err}
 }
 
 // eventIDs returns the ids of count events from first, in memory of their own.

@@ -1,11 +1,9 @@
 package eventstream
 
 import (
-	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nexus-erp/eventstream/codec"
@@ -17,39 +15,282 @@ import (
 type decision int
 
 const (
-	decidedCommit    decision = iota + 1 // handed over to the log
+	decidedCommit    decision = iota + 1 // it is in the log
 	decidedConflict                      // a stream is not as expected
 	decidedDuplicate                     // an id is known already
 )
 
-// sequencer decides appends one at a time. Its state is guarded by the turn.
+// sequencer decides appends one at a time, in groups.
+//
+// The obvious sequencer is a lock that every append takes in turn. It works, and
+// costs each append a batch of Pebble's of its own and, as soon as there are more
+// writers than cores, one more time to be parked and woken. Here an append queues
+// itself, and whoever finds nobody leading takes the lead: it takes the queue,
+// decides the appends in it one after the other, writes all that commit into one
+// batch, and hands that over to the log. What queues meanwhile is the next group,
+// so groups grow with the load and a lone append is a group of its own. Each append
+// waits once, for its outcome.
+//
+//	lead:  take the queue
+//	       for each append: decide from memory → assign → note the new state
+//	       one batch: all events, all positions, all ids       (neighbours insert faster)
+//	       hand it over; its members are told when it is durable
+//	       again, until the queue is empty or two groups are in flight
+//
+// While one group is being synced and another is ready, the rest waits, and becomes
+// one group when the first lands. A leader whose own append is told passes the lead
+// on. The state below is the
+// leader's; mu guards the queue alone and is never held while anything is written.
 type sequencer struct {
-	turn *turn
+	mu       sync.Mutex
+	queue    []*appendRequest
+	leading  bool
+	inFlight int   // groups that were handed over and are not durable yet
+	failed   error // why nothing can be appended any more
 
 	head         Position // the newest position assigned
 	lastRecorded int64    // the newest recorded-at time, in ns
 	clockWarned  time.Time
 }
 
-// sequence takes the append's turn: it decides from memory only, assigns versions
-// and positions, and hands the batch over to the log.
-func (r *appendRequest) sequence(ctx context.Context) (decision, error) {
+const (
+	// The greatest group: what it holds is in memory several times over.
+	groupRequests = 256
+	groupBytes    = 4 << 20
+	// groupsInFlight bounds how many groups wait for the disk. One is being synced and
+	// the next is ready for it; more would only be smaller, and each costs a batch.
+	groupsInFlight = 2
+)
+
+// commitGroup is the appends that share a batch.
+type commitGroup struct {
+	db      *DB
+	members []*appendRequest // those that commit
+	spare   []*appendRequest // taken from the queue
+	last    Position
+	key     []byte // scratch of batch
+	value   []byte
+}
+
+// sequence queues the request, and leads if nobody does. Its outcome is told later.
+func (r *appendRequest) sequence() error {
 	seq := &r.db.seq
-	if err := seq.turn.take(ctx, r.db.eng.Poisoned(), r.db.writable); err != nil {
-		return 0, err
+	seq.mu.Lock()
+	if seq.failed != nil {
+		seq.mu.Unlock()
+		return seq.failed
 	}
-	defer seq.turn.end()
-	if err := r.db.writable(); err != nil {
-		return 0, err
+	seq.queue = append(seq.queue, r)
+	lead := seq.mayLeadLocked()
+	seq.mu.Unlock()
+	if lead {
+		r.db.lead(r.done)
 	}
-	if r.isDuplicate() {
-		return decidedDuplicate, nil
+	return nil
+}
+
+// mayLeadLocked reports whether the caller must lead.
+func (s *sequencer) mayLeadLocked() bool {
+	if s.leading || len(s.queue) == 0 || s.inFlight >= groupsInFlight {
+		return false
 	}
-	if r.conflicts() {
-		return decidedConflict, nil
+	s.leading = true
+	return true
+}
+
+// landed notes that a group is not in flight any more, and reports whether the
+// caller must see to it that somebody leads.
+func (s *sequencer) landed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight--
+	return s.failed == nil && s.mayLeadLocked()
+}
+
+// lead decides groups until the queue is empty or enough groups are in flight. When told receives, the leader's own
+// append has its outcome, and another goroutine goes on with what is left.
+func (db *DB) lead(told chan struct{}) {
+	for g := db.takeGroup(); g != nil; g = db.takeGroup() {
+		db.commitGroup(g)
+		if len(told) > 0 && db.seq.waiting() {
+			go db.lead(nil)
+			return
+		}
 	}
-	r.assign()
-	return decidedCommit, r.submit()
+}
+
+// waiting reports whether the queue holds anything. Only the leader may ask.
+func (s *sequencer) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0
+}
+
+// takeGroup takes the next group from the queue. It returns nil, and gives up the
+// lead, if there is none.
+func (db *DB) takeGroup() *commitGroup {
+	g, _ := db.groups.Get().(*commitGroup)
+	if g == nil {
+		g = &commitGroup{db: db}
+	}
+	seq := &db.seq
+	seq.mu.Lock()
+	defer seq.mu.Unlock()
+	if seq.inFlight >= groupsInFlight {
+		seq.leading = false // whoever sees a group land goes on
+		db.groups.Put(g)
+		return nil
+	}
+	taken, size := 0, int64(0)
+	for _, r := range seq.queue {
+		if len(g.spare) == groupRequests || (size > 0 && size+r.size > groupBytes) {
+			break
+		}
+		taken++
+		if !r.state.CompareAndSwap(stateQueued, stateTaken) {
+			r.release() // its caller went away
+			continue
+		}
+		g.spare = append(g.spare, r)
+		size += r.size
+	}
+	rest := copy(seq.queue, seq.queue[taken:])
+	clear(seq.queue[rest:])
+	seq.queue = seq.queue[:rest]
+	if taken == 0 {
+		seq.leading = false
+		db.groups.Put(g)
+		return nil
+	}
+	return g
+}
+
+// commitGroup decides a group and hands over what commits.
+func (db *DB) commitGroup(g *commitGroup) {
+	for _, r := range g.spare {
+		switch {
+		case r.isDuplicate():
+			r.tell(outcome{decision: decidedDuplicate})
+		case r.conflicts():
+			r.tell(outcome{decision: decidedConflict})
+		default:
+			r.assign()
+			g.members = append(g.members, r)
+		}
+	}
+	clear(g.spare)
+	g.spare = g.spare[:0]
+	if len(g.members) == 0 {
+		db.groups.Put(g)
+		return
+	}
+	g.last = db.seq.head
+	batch := g.batch()
+	db.seq.mu.Lock()
+	db.seq.inFlight++
+	db.seq.mu.Unlock()
+	// Once it is handed over, the group is the engine's: its members may be told, and
+	// released, before the call returns.
+	handOver := db.eng.Submit
+	if db.opts.Durability != Sync {
+		handOver = db.acknowledge
+	}
+	if err := handOver(batch, g.last, g); err != nil {
+		err = db.poisoned(err)
+		for _, r := range g.members {
+			r.tell(outcome{err: err})
+		}
+	}
+}
+
+// acknowledge writes a group that does not wait for a sync.
+func (db *DB) acknowledge(batch engine.Batch, last Position, g engine.Reporter) error {
+	return db.eng.Write(batch, acknowledged{db: db, last: last, group: g})
+}
+
+// acknowledged makes a group readable before its members are told.
+type acknowledged struct {
+	db    *DB
+	last  Position
+	group engine.Reporter
+}
+
+// Report implements engine.Reporter.
+func (a acknowledged) Report(err error) {
+	if err == nil {
+		a.db.acknowledged.Rise(a.last)
+	}
+	a.group.Report(err)
+}
+
+// batch returns the group's writes: all events, all positions, all ids, since Pebble
+// inserts neighbours faster.
+func (g *commitGroup) batch() engine.Batch {
+	b := g.db.eng.NewBatch()
+	for _, r := range g.members {
+		if r.newTenant != 0 {
+			g.key = appendTenantKey(g.key[:0], r.tenant.name)
+			g.value = binary.BigEndian.AppendUint32(g.value[:0], uint32(r.newTenant))
+			b.Set(g.key, g.value)
+		}
+		for i := range r.events {
+			e := &r.events[i]
+			b.Set(r.buf[e.key:e.envelope], r.buf[e.envelope:e.end])
+		}
+	}
+	for _, r := range g.members {
+		for i := range r.events {
+			e := &r.events[i]
+			g.key = keys.AppendPosition(g.key[:0], r.firstPosition+Position(i))
+			b.Set(g.key, r.buf[e.key:e.envelope])
+		}
+	}
+	for _, r := range g.members {
+		tenantID, _ := r.tenant.number()
+		for i := range r.events {
+			e := &r.events[i]
+			g.key = keys.AppendEventID(g.key[:0], tenantID, e.id)
+			g.value = codec.AppendEventIDRecord(g.value[:0], r.firstPosition+Position(i), e.content)
+			b.Set(g.key, g.value)
+		}
+	}
+	return b
+}
+
+// Report tells the members of the group that they are durable, or why nobody knows.
+func (g *commitGroup) Report(err error) {
+	if err != nil {
+		err = g.db.poisoned(err)
+		for _, r := range g.members {
+			r.tell(outcome{err: r.unknown(err)})
+		}
+		return // others may still look at the group
+	}
+	if g.db.seq.landed() {
+		go g.db.lead(nil)
+	}
+	for i, r := range g.members {
+		g.members[i] = nil
+		r.tell(outcome{decision: decidedCommit})
+	}
+	g.members = g.members[:0]
+	g.db.groups.Put(g)
+}
+
+// fail ends the sequencer when the log failed: those in the queue would wait for a
+// leader that may be held inside the engine.
+func (db *DB) fail(err error) {
+	err = db.poisoned(err)
+	seq := &db.seq
+	seq.mu.Lock()
+	defer seq.mu.Unlock()
+	seq.failed = err
+	for _, r := range seq.queue {
+		if r.state.CompareAndSwap(stateQueued, stateTaken) {
+			r.tell(outcome{err: err})
+		}
+	}
+	seq.queue = nil
 }
 
 // isDuplicate notes where the given ids are known from, and reports whether any
@@ -81,85 +322,43 @@ func (r *appendRequest) conflicts() bool {
 	return false
 }
 
-// assign gives the events their places and writes them into the batch.
+// assign gives the events their places and notes the new state, for the appends
+// that follow. If the group then fails, nothing follows: the store is poisoned.
 func (r *appendRequest) assign() {
-	db := r.db
+	db, seq := r.db, &r.db.seq
 	tenantID, known := r.tenant.number()
 	if !known {
 		tenantID = db.tenants.greatest + 1
-	}
-	if r.tenantSlot.Key != nil {
-		// The batch is not ours any more once it is handed over.
+		db.tenants.intern(r.tenant, tenantID)
 		r.newTenant = tenantID
-		binary.BigEndian.PutUint32(r.tenantSlot.Value, uint32(tenantID))
 	}
 	r.recordedAt = db.recordedAt()
-	r.firstPosition = db.seq.head + 1
-	position := db.seq.head
+	r.firstPosition = seq.head + 1
 	for i := range r.parts {
 		p := &r.parts[i]
-		p.firstVersion, p.firstPosition = p.head.version+1, position+1
-		version := p.head.version
-		for j := range r.events[p.first : p.first+p.count] {
-			e := &r.events[p.first+j]
-			version++
-			position++
-			e.place(tenantID, p.stream, version, position, r.recordedAt)
-			db.tail.add(record{tenant: r.tenant, stream: p.stream, version: version, envelope: e.event.Value})
+		p.firstVersion, p.firstPosition = p.head.version+1, seq.head+1
+		for j := p.first; j < p.first+p.count; j++ {
+			p.head.version++
+			seq.head++
+			p.head.position = seq.head
+			r.place(&r.events[j], tenantID, p.stream, p.head.version, seq.head)
 		}
 	}
-	r.lastPosition = position
+	r.lastPosition = seq.head
+	seq.lastRecorded = r.recordedAt
 }
 
-// place writes into an event's three records what was not known when they were
+// place writes into an event's key and envelope what was not known when they were
 // encoded.
-func (e *eventPart) place(tenantID TenantID, stream StreamID, version Version, position Position, recordedAt int64) {
-	key := e.event.Key
+func (r *appendRequest) place(e *eventPart, tenantID TenantID, stream StreamID, version Version, position Position) {
+	key, envelope := r.buf[e.key:e.envelope], r.buf[e.envelope:e.end]
 	binary.BigEndian.PutUint32(key[keys.TenantOffset:], uint32(tenantID))
 	binary.BigEndian.PutUint64(key[len(key)-keys.VersionFromEnd:], uint64(version))
-	codec.SealEnvelope(e.event.Value, tenantID, stream, version, position, recordedAt)
-	binary.BigEndian.PutUint64(e.position.Key[keys.PositionOffset:], uint64(position))
-	copy(e.position.Value, key)
-	binary.BigEndian.PutUint32(e.byID.Key[keys.TenantOffset:], uint32(tenantID))
-	binary.BigEndian.PutUint64(e.byID.Value, uint64(position))
-}
-
-// submit hands the batch over and, if the log took it, makes the new state known
-// to the appends that follow.
-func (r *appendRequest) submit() error {
-	db := r.db
-	last := r.lastPosition
-	r.hasBatch = false
-	var err error
-	if db.opts.Durability == Sync {
-		r.ticket, err = db.eng.Submit(r.batch, last)
-	} else {
-		err = db.eng.Write(r.batch)
+	codec.SealEnvelope(envelope, tenantID, stream, version, position, r.recordedAt)
+	if e.claim != nil {
+		e.claim.position, e.claim.content = position, e.content
 	}
-	if err != nil {
-		// The log may hold the batch or not; nothing follows it in this process.
-		return r.unknown(db.poisoned(err))
-	}
-	if r.newTenant != 0 {
-		db.tenants.intern(r.tenant, r.newTenant)
-	}
-	for i := range r.parts {
-		if p := &r.parts[i]; p.count > 0 {
-			p.head.version = p.firstVersion + Version(p.count-1)
-			p.head.position = p.firstPosition + Position(p.count-1)
-		}
-	}
-	for i := range r.events {
-		if e := &r.events[i]; e.claim != nil {
-			e.claim.position, e.claim.content = r.firstPosition+Position(i), e.content
-		}
-	}
-	db.seq.head = last
-	db.seq.lastRecorded = r.recordedAt
-	if db.opts.Durability != Sync {
-		db.acknowledged.Rise(last)
-	}
-	return nil
+	r.db.tail.add(record{tenant: r.tenant, stream: stream, version: version, envelope: envelope})
 }
 
 // recordedAt returns the time to record, which never goes back.
@@ -176,71 +375,4 @@ func (db *DB) recordedAt() int64 {
 			slog.Duration("behind", behind))
 	}
 	return db.seq.lastRecorded
-}
-
-// await waits until the append is durable.
-func (r *appendRequest) await(ctx context.Context) error {
-	if r.ticket == nil {
-		return nil
-	}
-	err := r.db.eng.Wait(ctx, r.ticket)
-	if err != nil {
-		return r.unknown(r.db.poisoned(err))
-	}
-	return nil
-}
-
-// unknown wraps why nobody knows what became of an append that was handed over.
-func (r *appendRequest) unknown(err error) error {
-	return &CommitUnknownError{EventIDs: r.eventIDs(0, len(r.events)), Err: err}
-}
-
-// conflict answers an append whose expectation failed, once the event that shows
-// it is readable: an answer must not rest on what a crash could still remove.
-func (r *appendRequest) conflict(ctx context.Context) error {
-	p := r.failed
-	if err := r.db.awaitReadable(ctx, p.rests); err != nil {
-		return err
-	}
-	return &ConflictError{Tenant: r.tenant.name, Stream: p.stream, Expected: p.expect, Actual: p.actual}
-}
-
-// awaitReadable waits until the event at position is readable.
-func (db *DB) awaitReadable(ctx context.Context, position Position) error {
-	for {
-		rises := db.readable.Above(position - 1)
-		if position == 0 || rises == nil {
-			return nil
-		}
-		select {
-		case <-rises:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-db.eng.Poisoned():
-			if db.readable.Load() >= position {
-				return nil
-			}
-			return db.writable()
-		}
-	}
-}
-
-// poisoned turns the engine's error into ours.
-func (db *DB) poisoned(err error) error {
-	var p *engine.PoisonError
-	if errors.As(err, &p) {
-		return &PoisonedError{Err: p.Err}
-	}
-	return err
-}
-
-// writable returns why nothing can be written, or nil.
-func (db *DB) writable() error {
-	if db.opts.ReadOnly {
-		return fmt.Errorf("append: %w", ErrReadOnly)
-	}
-	if err := db.eng.PoisonErr(); err != nil {
-		return db.poisoned(err)
-	}
-	return nil
 }

@@ -30,7 +30,7 @@ func (c *counters) appended(r *appendRequest) {
 	}
 	c.appends.Add(1)
 	c.events.Add(uint64(len(r.events)))
-	c.eventBytes.Add(uint64(r.bytes))
+	c.eventBytes.Add(uint64(r.size))
 }
 
 func (c *counters) failed(err error) {

@@ -10,35 +10,33 @@ import (
 	"github.com/nexus-erp/eventstream/keys"
 )
 
-// Ticket is a submitted batch whose outcome is awaited.
-type Ticket struct {
-	last keys.Position
-	// done receives the outcome. It has room for one: the first outcome counts, and
-	// who reports it never waits for a caller who went away.
-	done  chan error
-	batch *pebble.Batch
+// Reporter is told the outcome of a batch: nil once it is durable, or the failure of
+// the log, after which nobody knows. Of several calls the first counts: a failure may
+// be told again. Report must not block.
+type Reporter interface {
+	Report(err error)
 }
 
-// report tells the outcome, unless one was told.
-func (t *Ticket) report(err error) {
-	select {
-	case t.done <- err:
-	default:
-	}
+// ticket is a batch whose outcome is to be told.
+type ticket struct {
+	last     keys.Position
+	batch    *pebble.Batch
+	reporter Reporter
 }
 
-// waiter owns every batch between hand-over and durability. Callers wait for their
-// ticket, not inside Pebble, so that they can go away, and so that nobody is held
+// waiter owns every batch from its hand-over until its outcome is told. Those who
+// wait do so outside of Pebble, so that they can go away, and so that nobody is held
 // by a disk that never answers. Batches arrive and become durable in log order.
 type waiter struct {
-	mu      sync.Mutex
-	queue   []*Ticket // handed over, nobody awaits them yet
-	taken   []*Ticket // being awaited
-	next    int       // of taken: the first whose outcome was not told
-	spare   []*Ticket
-	wake    chan struct{}
-	stop    chan struct{}
-	stopped chan struct{}
+	mu       sync.Mutex
+	applying Reporter // of the batch that is being handed over
+	queue    []ticket // handed over, nobody awaits them yet
+	taken    []ticket // being awaited
+	next     int      // of taken: the first whose outcome was not told
+	spare    []ticket
+	wake     chan struct{}
+	stop     chan struct{}
+	stopped  chan struct{}
 }
 
 func newWaiter() *waiter {
@@ -49,16 +47,24 @@ func newWaiter() *waiter {
 	}
 }
 
-// add queues t. failed, if it returns an error, is t's outcome already.
-func (w *waiter) add(t *Ticket, failed func() error) {
+// begin notes whose batch is about to be applied, in case it never returns.
+func (w *waiter) begin(r Reporter) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.queue = append(w.queue, t)
-	if err := failed(); err != nil {
-		t.report(err) // fail may have passed before t was here
+	w.applying = r
+	w.mu.Unlock()
+}
+
+// end notes that the batch was applied. With a ticket, it is to be awaited.
+func (w *waiter) end(t *ticket) {
+	w.mu.Lock()
+	w.applying = nil
+	first := len(w.queue) == 0
+	if t != nil {
+		w.queue = append(w.queue, *t)
 	}
-	if len(w.queue) > 1 {
-		return // whoever added the first one woke the waiter
+	w.mu.Unlock()
+	if t == nil || !first {
+		return // whoever added the first one wakes the waiter
 	}
 	select {
 	case w.wake <- struct{}{}:
@@ -67,7 +73,7 @@ func (w *waiter) add(t *Ticket, failed func() error) {
 }
 
 // take moves the queue to taken.
-func (w *waiter) take() []*Ticket {
+func (w *waiter) take() []ticket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.taken)
@@ -75,23 +81,26 @@ func (w *waiter) take() []*Ticket {
 	return w.taken
 }
 
-// tell reports the outcome of the next of taken. The caller of that ticket may use
-// it again from then on, so it is out of fail's reach first.
-func (w *waiter) tell(t *Ticket, err error) {
+// tell reports the outcome of the next of taken, which is out of fail's reach first:
+// a batch that is durable did not fail.
+func (w *waiter) tell(t ticket, err error) {
 	w.mu.Lock()
 	w.next++
 	w.mu.Unlock()
-	t.report(err)
+	t.reporter.Report(err)
 }
 
-// fail reports err to everyone who waits: the goroutine that awaits batches may be
-// held inside Pebble.
+// fail tells everyone who waits: the goroutines that hand over and await batches may
+// be held inside Pebble.
 func (w *waiter) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, tickets := range [][]*Ticket{w.taken[w.next:], w.queue} {
+	if w.applying != nil {
+		w.applying.Report(err)
+	}
+	for _, tickets := range [][]ticket{w.taken[w.next:], w.queue} {
 		for _, t := range tickets {
-			t.report(err)
+			t.reporter.Report(err)
 		}
 	}
 }
@@ -126,7 +135,7 @@ func (e *Engine) await() {
 
 // finish waits until t's batch is durable. A sync that succeeds covers all of the
 // log before it: there is one log, and its rotation syncs the old file first.
-func (e *Engine) finish(t *Ticket) error {
+func (e *Engine) finish(t ticket) error {
 	err := t.batch.SyncWait()
 	if err == nil {
 		// After a failed sync of an earlier batch, later ones must not count: the log
@@ -137,45 +146,47 @@ func (e *Engine) finish(t *Ticket) error {
 		return e.poison.set(err)
 	}
 	_ = t.batch.Close() // always nil: it only recycles the batch
-	t.batch = nil
 	e.Durable.Rise(t.last)
 	return nil
 }
 
-// Submit hands b over to the log; nobody knows yet whether it is durable. last is
-// the greatest position that b assigns, or 0. Calls must be ordered by the caller:
-// the order of calls is the order in the log. Submit takes b over in any case.
+// Submit hands b over to the log, and has reporter told once it is durable, perhaps
+// before the call returns. last is the greatest position that b assigns, or 0. Calls
+// must be ordered by the caller: the order of calls is the order in the log. Submit
+// takes b over in any case.
 //
-// A failure poisons the engine, and b may then be in the log or not.
-func (e *Engine) Submit(b Batch, last keys.Position) (*Ticket, error) {
+// An error says that nothing was handed over, and nothing is told.
+func (e *Engine) Submit(b Batch, last keys.Position, reporter Reporter) error {
 	if err := e.writable(); err != nil {
 		b.Release()
-		return nil, err
+		return err
 	}
+	e.waiter.begin(reporter)
 	if err := e.apply(b.b, pebble.Sync); err != nil {
-		return nil, err
+		e.waiter.end(nil)
+		reporter.Report(err)
+		return nil
 	}
-	t, _ := e.tickets.Get().(*Ticket)
-	if t == nil {
-		t = &Ticket{done: make(chan error, 1)}
-	}
-	t.last, t.batch = last, b.b
-	e.waiter.add(t, e.poison.get)
-	return t, nil
+	e.waiter.end(&ticket{last: last, batch: b.b, reporter: reporter})
+	return nil
 }
 
-// Write applies b without asking for a sync: it is durable with the next batch
-// that is. It is for what is derived from events, and for stores that trade
-// durability for speed. Otherwise it behaves as Submit does.
-func (e *Engine) Write(b Batch) error {
+// Write applies b without asking for a sync, and has reporter told that it is
+// applied: it is durable with the next batch that is. It is for what is derived from
+// events, and for stores that trade durability for speed. Otherwise it behaves as
+// Submit does.
+func (e *Engine) Write(b Batch, reporter Reporter) error {
 	if err := e.writable(); err != nil {
 		b.Release()
 		return err
 	}
-	if err := e.apply(b.b, pebble.NoSync); err != nil {
-		return err
+	e.waiter.begin(reporter)
+	err := e.apply(b.b, pebble.NoSync)
+	e.waiter.end(nil)
+	if err == nil {
+		_ = b.b.Close() // always nil: it only recycles the batch
 	}
-	_ = b.b.Close() // always nil: it only recycles the batch
+	reporter.Report(err)
 	return nil
 }
 
@@ -211,27 +222,30 @@ func (e *Engine) recovered(r any) error {
 	}
 }
 
-// Wait returns once t's batch is durable, or with a [*PoisonError] if it may never
-// be. If ctx ends first, Wait returns its error; the batch goes its way. Wait must
-// be called once at the most, and t not used after it.
-//
-// It waits on t alone, not on a channel that everyone shares: many writers would
-// contend for that channel's lock.
-func (e *Engine) Wait(ctx context.Context, t *Ticket) error {
-	var err error
-	if gone := ctx.Done(); gone == nil {
-		err = <-t.done
-	} else {
-		select {
-		case err = <-t.done:
-		case <-gone:
-			return ctx.Err()
-		}
+// outcome is a Reporter for one who waits.
+type outcome chan error
+
+// Report implements Reporter.
+func (o outcome) Report(err error) {
+	select {
+	case o <- err:
+	default:
 	}
-	if err == nil {
-		e.tickets.Put(t) // after a failure, a second report may still come
+}
+
+// SubmitAndWait hands b over and waits until it is durable. If ctx ends first, it
+// returns ctx's error; the batch goes its way.
+func (e *Engine) SubmitAndWait(ctx context.Context, b Batch, last keys.Position) error {
+	o := make(outcome, 1)
+	if err := e.Submit(b, last, o); err != nil {
+		return err
 	}
-	return err
+	select {
+	case err := <-o:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Sync makes everything durable that was submitted or written before the call.
@@ -241,11 +255,7 @@ func (e *Engine) Sync(ctx context.Context, last keys.Position) error {
 	if err := b.LogData([]byte("sync"), nil); err != nil {
 		return err
 	}
-	t, err := e.Submit(Batch{b: b}, last)
-	if err != nil {
-		return err
-	}
-	return e.Wait(ctx, t)
+	return e.SubmitAndWait(ctx, Batch{b: b}, last)
 }
 
 // writable returns why nothing can be written, or nil.

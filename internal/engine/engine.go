@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -33,6 +32,8 @@ type Config struct {
 	CacheBytes    int64
 	MemTableBytes int64
 	Logger        *slog.Logger
+	// OnPoison is called once, when the log fails. It must not block.
+	OnPoison func(error)
 }
 
 // Engine is an open Pebble. Its methods are safe for concurrent use, but for the
@@ -46,7 +47,6 @@ type Engine struct {
 	log      *slog.Logger
 	poison   *poison
 	waiter   *waiter
-	tickets  sync.Pool // of *Ticket
 	health   io.Closer // the watch over slow disks; nil with a file system of the caller's
 }
 
@@ -57,7 +57,12 @@ func Open(cfg Config) (*Engine, error) {
 		log:      cfg.Logger,
 		waiter:   newWaiter(),
 	}
-	e.poison = newPoison(e.waiter.fail)
+	e.poison = newPoison(func(err error) {
+		e.waiter.fail(err)
+		if cfg.OnPoison != nil {
+			cfg.OnPoison(err)
+		}
+	})
 	db, err := e.openPebble(cfg)
 	if err != nil {
 		return nil, err

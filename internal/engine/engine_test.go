@@ -44,13 +44,18 @@ func batchOf(e *Engine, pairs ...string) Batch {
 	return b
 }
 
-func submit(t *testing.T, e *Engine, last keys.Position, pairs ...string) error {
-	t.Helper()
-	ticket, err := e.Submit(batchOf(e, pairs...), last)
-	if err != nil {
+// write applies a batch without a sync, and returns what is reported.
+func write(e *Engine, b Batch) error {
+	o := make(outcome, 1)
+	if err := e.Write(b, o); err != nil {
 		return err
 	}
-	return e.Wait(ctx, ticket)
+	return <-o
+}
+
+func submit(t *testing.T, e *Engine, last keys.Position, pairs ...string) error {
+	t.Helper()
+	return e.SubmitAndWait(ctx, batchOf(e, pairs...), last)
 }
 
 func TestPebbleFormatIsTheNewest(t *testing.T) {
@@ -94,7 +99,7 @@ func TestSyncCoversWhatWasWrittenBefore(t *testing.T) {
 	t.Parallel()
 	mem := vfs.NewCrashableMem()
 	e := open(t, mem)
-	if err := e.Write(batchOf(e, "a", "b")); err != nil {
+	if err := write(e, batchOf(e, "a", "b")); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Sync(ctx, 7); err != nil {
@@ -114,43 +119,6 @@ func TestSyncCoversWhatWasWrittenBefore(t *testing.T) {
 	defer func() { _ = e.Close() }()
 	if _, ok, err := e.Get(nil, []byte("b")); !ok || err != nil {
 		t.Errorf("what was written before the sync is gone: %v, %v", ok, err)
-	}
-}
-
-func TestPatchFindsReservedPartsAgain(t *testing.T) {
-	t.Parallel()
-	e := open(t, vfs.NewMem())
-	defer func() { _ = e.Close() }()
-	b := e.NewBatch()
-	var slots []Slot
-	for i := range 200 { // of growing sizes, so that lengths take one, two and three bytes
-		s := b.Reserve(3+i, i*i)
-		clear(s.Key) // reserved memory holds anything
-		copy(s.Key, fmt.Sprintf("%03d", i))
-		slots = append(slots, s)
-	}
-	for i := range slots {
-		b.Patch(&slots[i])
-		if got := string(slots[i].Key[:3]); got != fmt.Sprintf("%03d", i) {
-			t.Fatalf("slot %d: key starts with %q", i, got)
-		}
-		if len(slots[i].Value) != i*i {
-			t.Fatalf("slot %d: value of %d bytes", i, len(slots[i].Value))
-		}
-		for j := range slots[i].Value {
-			slots[i].Value[j] = byte(i)
-		}
-	}
-	if err := e.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	for i := range slots {
-		key := make([]byte, 3+i)
-		copy(key, fmt.Sprintf("%03d", i))
-		value, ok, err := e.Get(nil, key)
-		if err != nil || !ok || len(value) != i*i || strings.Trim(string(value), string(rune(byte(i)))) != "" && i < 128 {
-			t.Fatalf("slot %d: got %d bytes, %v, %v", i, len(value), ok, err)
-		}
 	}
 }
 
@@ -184,10 +152,10 @@ func TestFatalfOnTheCommitPathComesBackAsAnError(t *testing.T) {
 	if _, ok := errors.AsType[*PoisonError](err); !ok || !errors.Is(e.PoisonErr(), err) {
 		t.Errorf("got %v, poisoned by %v", err, e.PoisonErr())
 	}
-	if err := e.Write(batchOf(e, "x")); err == nil {
+	if err := write(e, batchOf(e, "x")); err == nil {
 		t.Error("a write after the failure was accepted")
 	}
-	if _, err := e.Submit(batchOf(e, "x"), 1); err == nil {
+	if err := e.Submit(batchOf(e, "x"), 1, make(outcome, 1)); err == nil {
 		t.Error("a submit after the failure was accepted")
 	}
 	_ = e.Close()
@@ -221,7 +189,7 @@ func TestAPanicOfPebblePoisons(t *testing.T) {
 	if err := e.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err := e.Write(b) // after Close, Pebble panics
+	err := write(e, b) // after Close, Pebble panics
 	if _, ok := errors.AsType[*PoisonError](err); !ok {
 		t.Fatalf("got %v, want a PoisonError", err)
 	}
@@ -257,10 +225,7 @@ func TestAFailedSyncPoisonsForGood(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			ticket, err := e.Submit(batchOf(e, fmt.Sprint("k", i)), keys.Position(i+2))
-			if err == nil {
-				err = e.Wait(ctx, ticket)
-			}
+			err := e.SubmitAndWait(ctx, batchOf(e, fmt.Sprint("k", i)), keys.Position(i+2))
 			if !errors.Is(err, syscall.ENOSPC) {
 				t.Errorf("writer %d: got %v, want ENOSPC", i, err)
 			}
@@ -291,13 +256,9 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	}))
 	e := open(t, fs)
 	gated.Store(true)
-	ticket, err := e.Submit(batchOf(e, "k"), 5)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ending, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := e.Wait(ending, ticket); !errors.Is(err, context.Canceled) {
+	if err := e.SubmitAndWait(ending, batchOf(e, "k"), 5); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	close(gate)
@@ -418,7 +379,7 @@ func TestIteratorsWalkTheirRange(t *testing.T) {
 	t.Parallel()
 	e := open(t, vfs.NewMem())
 	defer func() { _ = e.Close() }()
-	if err := e.Write(batchOf(e, "a1", "a2", "a3", "b1")); err != nil {
+	if err := write(e, batchOf(e, "a1", "a2", "a3", "b1")); err != nil {
 		t.Fatal(err)
 	}
 	it, err := e.NewPrefixIter([]byte("a"))
@@ -454,7 +415,7 @@ func TestIteratorsWalkTheirRange(t *testing.T) {
 	if b.Len() == 0 {
 		t.Error("a batch with a deletion is empty")
 	}
-	if err := e.Write(b); err != nil {
+	if err := write(e, b); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok, _ := e.Get(nil, []byte("a2")); ok {

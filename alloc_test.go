@@ -1,0 +1,18 @@
+package eventstream_test
+
+import (
+	"testing"
+
+	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/estest"
+)
+
+// The budget of allocations for an append of one event; the goal is 4.
+func TestAppendAllocatesLittle(t *testing.T) {
+	db := estest.Open(t, estest.Options(func(o *eventstream.Options) { o.Durability = eventstream.None }))
+	e := eventstream.NewEvent{Type: "Posted", Data: &Posted{Debit: 11900, Text: "Till 3"}}
+	allocs := testing.AllocsPerRun(500, func() { mustAppend(t, db, "finance-account-1000", eventstream.Any, e) })
+	if allocs > 6 {
+		t.Errorf("%v allocations an append, want at most 6", allocs)
+	}
+}
