@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nexus-erp/eventstream/codec"
 	"github.com/nexus-erp/eventstream/keys"
@@ -316,6 +317,9 @@ func encodeMetadata(dst []byte, m map[string]string) ([]byte, error) {
 	for name, value := range m {
 		if err := keys.ValidateName("metadata", name); err != nil {
 			return dst, &ArgumentError{Field: "Metadata", Reason: err.Error(), Err: err}
+		}
+		if !utf8.ValidString(value) {
+			return dst, &ArgumentError{Field: "Metadata", Reason: fmt.Sprintf("the value of %q is not valid UTF-8", name)}
 		}
 		if size += len(name) + len(value); size > maxMetadataBytes {
 			return dst, &LimitError{Field: "Metadata", Size: int64(size), Limit: maxMetadataBytes, Unit: "bytes"}

@@ -238,6 +238,7 @@ func TestAppendRefusesBadArguments(t *testing.T) {
 		{"encoded payload that is malformed", with(func(e *eventstream.NewEvent) { e.Data = codec.Encoded{0xdd, 0xff, 0xff, 0xff, 0xff} }), "appends[0].Events[1].Data"},
 		{"occurred before 1678", with(func(e *eventstream.NewEvent) { e.OccurredAt = time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC) }), "appends[0].Events[1].OccurredAt"},
 		{"occurred after 2262", with(func(e *eventstream.NewEvent) { e.OccurredAt = time.Date(2263, 1, 1, 0, 0, 0, 0, time.UTC) }), "appends[0].Events[1].OccurredAt"},
+		{"metadata with a value that is not UTF-8", with(func(e *eventstream.NewEvent) { e.Metadata = map[string]string{"k": "\xff"} }), "appends[0].Events[1].Metadata"},
 		{"metadata with an empty name", with(func(e *eventstream.NewEvent) { e.Metadata = map[string]string{"": "x"} }), "appends[0].Events[1].Metadata"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package eventstream
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,20 @@ func (d Durability) String() string {
 	default:
 		return fmt.Sprintf("sync-every %v", time.Duration(d))
 	}
+}
+
+// parseDurability reads what [Durability.String] writes. ok is false for anything
+// else.
+func parseDurability(s string) (_ Durability, ok bool) {
+	switch s {
+	case "sync":
+		return Sync, true
+	case "none":
+		return None, true
+	}
+	every, ok := strings.CutPrefix(s, "sync-every ")
+	d, err := time.ParseDuration(every)
+	return SyncEvery(d), ok && err == nil && d > 0
 }
 
 // interval returns the time between syncs, or 0 if there is none.

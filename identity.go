@@ -27,7 +27,7 @@ type Info struct {
 	CreatedAt     time.Time
 	Format        int
 	PebbleVersion string
-	Durability    Durability // as opened
+	Durability    Durability // as opened; in a read-only store, as last opened for writing
 	Head          Position   // the readable head
 	DurableHead   Position
 }
@@ -75,14 +75,19 @@ func (db *DB) establish() error {
 	if !ok || string(stored) != string(identityRecord(db.dir.Identity)) {
 		return &CorruptionError{What: "identity", Err: errors.New("the database is not the one that the file STORE names: files of two stores were mixed")}
 	}
-	if db.opts.ReadOnly {
-		return nil
-	}
 	durability, _, err := db.eng.Get(nil, keys.AppendMeta(nil, metaDurability))
 	if err != nil {
 		return readError("durability", err)
 	}
 	if string(durability) == db.opts.Durability.String() {
+		return nil
+	}
+	if db.opts.ReadOnly {
+		stored, ok := parseDurability(string(durability))
+		if !ok {
+			return &CorruptionError{What: "durability", Err: fmt.Errorf("%q is none", durability)}
+		}
+		db.opts.Durability = stored // of whoever wrote last; this open writes nothing
 		return nil
 	}
 	batch := db.eng.NewBatch()

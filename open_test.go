@@ -394,8 +394,12 @@ func TestDurabilityIsStoredAndShown(t *testing.T) {
 		{eventstream.SyncEvery(50 * time.Millisecond), "sync-every 50ms"},
 	} {
 		equal(t, "text", d.durability.String(), d.text)
-		db := mustOpen(t, t.TempDir(), &eventstream.Options{Durability: d.durability})
+		dir := t.TempDir()
+		db := mustOpen(t, dir, &eventstream.Options{Durability: d.durability})
 		equal(t, "info", db.Info().Durability, d.durability)
+		mustClose(t, db)
+		db = mustOpen(t, dir, &eventstream.Options{ReadOnly: true})
+		equal(t, "info, read-only", db.Info().Durability, d.durability)
 	}
 }
 
