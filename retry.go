@@ -30,6 +30,8 @@ func RetryOnConflict(ctx context.Context, attempt func() error) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
+		}
+		if ctx.Err() != nil { // also if both were ready
 			return errors.Join(ctx.Err(), err)
 		}
 	}
