@@ -113,6 +113,7 @@ func (c *checker) pointers(next *Position) (block []facts, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	// A move that fails ends the loop; Close returns its error, as in every walk here.
 	for ok := it.First(); ok && len(block) < checkBlock; ok = it.Next() {
 		position, err := keys.ParsePosition(it.Key())
 		if err != nil {
@@ -158,7 +159,7 @@ func (c *checker) fetch(block []facts) (err error) {
 		f := &block[i]
 		if !it.SeekGE(f.key) || !bytes.Equal(it.Key(), f.key) {
 			if it.Err() != nil {
-				return nil // Close returns it
+				return nil // the deferred Close returns it
 			}
 			c.about(f, ProblemPosition, "%v", errEventMissing)
 			continue
@@ -217,7 +218,7 @@ func (c *checker) lookUpIDs(block []facts) (err error) {
 		}
 		if !it.SeekGE(idKeys[i]) || !bytes.Equal(it.Key(), idKeys[i]) {
 			if it.Err() != nil {
-				return nil // Close returns it
+				return nil // the deferred Close returns it
 			}
 			c.about(f, ProblemEventID, "event id %s leads nowhere", f.id)
 			continue
@@ -301,7 +302,7 @@ func (c *checker) streams(ctx context.Context) error {
 func (c *checker) orphanEvent(it engine.Iter) error {
 	id, stream, version, err := keys.ParseEvent(it.Key())
 	if err != nil {
-		return nil // reported already
+		return nil // c.streams reported the malformed key
 	}
 	value, err := it.Value()
 	if err != nil {

@@ -58,11 +58,12 @@ func (r *appendRequest) matchOriginal(e, known *eventPart, distance int, first, 
 			return err
 		}
 		e.id, e.original = original.ID, at
-		record, ok, err := r.db.eng.Get(nil, keys.AppendEventID(nil, TenantID(r.tenant.id.Load()), original.ID))
+		record, _, err := r.db.eng.Get(nil, keys.AppendEventID(nil, TenantID(r.tenant.id.Load()), original.ID))
 		if err != nil {
 			return err
 		}
-		if _, e.originalContent, ok = codec.ParseEventIDRecord(record); !ok {
+		var ok bool
+		if _, e.originalContent, ok = codec.ParseEventIDRecord(record); !ok { // one that is missing too
 			return &CorruptionError{What: "event-id record", Position: at}
 		}
 	}

@@ -108,8 +108,6 @@ var (
 
 func (o *readOptions) use(name string) { o.set = append(o.set, name) }
 
-func (o *readOptions) has(name string) bool { return slices.Contains(o.set, name) }
-
 // newReadOptions applies opts to the defaults of the read called read, which takes
 // the options named in allowed.
 func newReadOptions(read string, allowed []string, opts []ReadOption) (*readOptions, error) {

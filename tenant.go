@@ -3,7 +3,6 @@ package eventstream
 import (
 	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -107,13 +106,6 @@ func (t *tenantTable) names() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// ids returns the numbers of all tenants, sorted.
-func (t *tenantTable) ids() []TenantID {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return slices.Sorted(maps.Keys(t.byID))
 }
 
 // metaTenantPrefix starts the names of the facts that map a tenant's name to its

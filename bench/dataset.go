@@ -116,7 +116,7 @@ func copyFile(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer func() { err = errors.Join(err, src.Close()) }()
 	dst, err := os.Create(to)
 	if err != nil {
 		return err

@@ -32,14 +32,15 @@ func AppendMetadata(dst []byte, m map[string]string) []byte {
 var errMetadata = errors.New("malformed metadata")
 
 // ParseMetadata reads what [AppendMetadata] wrote. Anything else is an error:
-// trailing bytes, names out of order or twice, lengths beyond the end.
+// trailing bytes, names out of order or twice, lengths beyond the end or in more
+// bytes than they need. So what parses is the one stored form of its map.
 func ParseMetadata(b []byte) (map[string]string, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
-	count, n := binary.Uvarint(b)
-	b = b[max(n, 0):]
-	if n <= 0 || count == 0 || count > uint64(len(b))/2 {
+	count, n := uvarint(b)
+	b = b[n:]
+	if n == 0 || count == 0 || count > uint64(len(b))/2 {
 		return nil, errMetadata
 	}
 	m := make(map[string]string, count)
@@ -65,9 +66,18 @@ func ParseMetadata(b []byte) (map[string]string, error) {
 }
 
 func cutString(b []byte) (s string, rest []byte, ok bool) {
-	length, n := binary.Uvarint(b)
-	if n <= 0 || length > uint64(len(b)-n) {
+	length, n := uvarint(b)
+	if n == 0 || length > uint64(len(b)-n) {
 		return "", nil, false
 	}
 	return string(b[n : n+int(length)]), b[n+int(length):], true
+}
+
+// uvarint reads a number in its shortest form. n is 0 for anything else.
+func uvarint(b []byte) (x uint64, n int) {
+	x, n = binary.Uvarint(b)
+	if n <= 0 || n > 1 && b[n-1] == 0 {
+		return 0, 0
+	}
+	return x, n
 }

@@ -76,7 +76,6 @@ func TestImportXESAddsAFileOnce(t *testing.T) {
 	checkCounts(t, "compressed", imported(p, exitOK, p.file("other.xes.gz", zipped.String())), 0, 2, 0, 4)
 	checkCounts(t, "from stdin", imported(p.with(zipped.String()), exitOK, "-", "--format", "xes"), 0, 2, 0, 4)
 	checkCounts(t, "under another name", imported(p, exitOK, file, "--source", "elsewhere"), 4, 2, 0, 0)
-
 }
 
 func TestImportXESNamesStreamsByTheirCategory(t *testing.T) {

@@ -55,8 +55,18 @@ func TestNoCommandCreatesAStore(t *testing.T) {
 	p := newProgram(t)
 	file := p.file("events.jsonl", "")
 	for _, args := range [][]string{
-		{"append", "a-b-1", "T"}, {"append", "-"}, {"import", file}, {"export"}, {"read", "a-b-1"}, {"all"}, {"tail"}, {"event", "1"},
-		{"streams"}, {"info"}, {"stats"}, {"verify"},
+		{"append", "a-b-1", "T"},
+		{"append", "-"},
+		{"import", file},
+		{"export"},
+		{"read", "a-b-1"},
+		{"all"},
+		{"tail"},
+		{"event", "1"},
+		{"streams"},
+		{"info"},
+		{"stats"},
+		{"verify"},
 	} {
 		p.fails(exitNotFound, "does not exist", args...)
 	}

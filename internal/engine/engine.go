@@ -148,7 +148,7 @@ func (e *Engine) Close() error {
 	case err := <-closed:
 		return err
 	case <-timeout.C:
-		e.poison.set(ErrAbandoned)
+		_ = e.poison.set(ErrAbandoned) // an earlier failure stays the reason
 		return ErrAbandoned
 	}
 }

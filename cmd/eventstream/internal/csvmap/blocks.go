@@ -173,8 +173,10 @@ func (b *Blocks) step() {
 func (b *Blocks) syntax(err error) error {
 	var wrong *csv.ParseError
 	if errors.As(err, &wrong) {
-		return &source.SyntaxError{Line: wrong.StartLine, Field: "row", Err: err,
-			Reason: fmt.Sprintf("%v, at line %d, column %d", wrong.Err, wrong.Line, wrong.Column)}
+		return &source.SyntaxError{
+			Line: wrong.StartLine, Field: "row", Err: err,
+			Reason: fmt.Sprintf("%v, at line %d, column %d", wrong.Err, wrong.Line, wrong.Column),
+		}
 	}
 	return &source.SyntaxError{Line: b.line + 1, Reason: err.Error(), Err: err}
 }

@@ -66,23 +66,33 @@ func TestBlocks(t *testing.T) {
 	t.Parallel()
 	const header = "Invoice,StockCode,InvoiceDate,Price\n"
 	for _, tc := range []struct{ name, mapping, rows, want string }{
-		{"rows of one invoice are one commit, repeats are kept", mappingFile,
+		{
+			"rows of one invoice are one commit, repeats are kept", mappingFile,
 			header + "1,a,2009-12-01 07:45:00,2.10\n1,a,2009-12-01 07:45:00,2.10\n2,b,2010-06-01 07:45:00,1\n",
 			"2 sales-invoice-1 LineRecorded 2009-12-01T07:45:00Z {\"stock_code\":\"a\",\"price\":\"2.10\"} 1\n" +
 				"3 sales-invoice-1 LineRecorded 2009-12-01T07:45:00Z {\"stock_code\":\"a\",\"price\":\"2.10\"} 1\n--\n" +
-				"4 sales-invoice-2 LineRecorded 2010-06-01T06:45:00Z {\"stock_code\":\"b\",\"price\":\"1\"} 2\n--\n"},
-		{"blanks, quotes and other alphabets are kept", "stream_from: Invoice",
+				"4 sales-invoice-2 LineRecorded 2010-06-01T06:45:00Z {\"stock_code\":\"b\",\"price\":\"1\"} 2\n--\n",
+		},
+		{
+			"blanks, quotes and other alphabets are kept", "stream_from: Invoice",
 			"\ufeffInvoice,Text\n1,\" 7\"\" ÉTÉ \"\n1,  \n",
-			`2 import-row-1 RowImported  {"Invoice":"1","Text":" 7\" ÉTÉ "} 1` + "\n" + `3 import-row-1 RowImported  {"Invoice":"1","Text":"  "} 1` + "\n--\n"},
-		{"the type may come from a column, the delimiter be another", "stream_from: a\ntype_from: b\ndelimiter: ;\npayload: {c: d}",
-			"a;b;c\n1;X;2,5\n", `2 import-row-1 X  {"d":"2,5"} 1` + "\n--\n"},
+			`2 import-row-1 RowImported  {"Invoice":"1","Text":" 7\" ÉTÉ "} 1` + "\n" + `3 import-row-1 RowImported  {"Invoice":"1","Text":"  "} 1` + "\n--\n",
+		},
+		{
+			"the type may come from a column, the delimiter be another", "stream_from: a\ntype_from: b\ndelimiter: ;\npayload: {c: d}",
+			"a;b;c\n1;X;2,5\n", `2 import-row-1 X  {"d":"2,5"} 1` + "\n--\n",
+		},
 		{"a tab may be written as such", "stream_from: a\ndelimiter: tab", "a\tb\n1\t2\n", `2 import-row-1 RowImported  {"a":"1","b":"2"} 1` + "\n--\n"},
-		{"a row over several lines counts from its first", "stream_from: a", "a,b\n1,\"x\ny\"\n2,z\n",
-			`2 import-row-1 RowImported  {"a":"1","b":"x\u000ay"} 1` + "\n" + `4 import-row-2 RowImported  {"a":"2","b":"z"} 2` + "\n--\n"},
-		{"a time that brings its offset needs no location", "stream_from: a\noccurred_at: {column: b, layout: 2006-01-02 15:04 -0700}",
+		{
+			"a row over several lines counts from its first", "stream_from: a", "a,b\n1,\"x\ny\"\n2,z\n",
+			`2 import-row-1 RowImported  {"a":"1","b":"x\u000ay"} 1` + "\n" + `4 import-row-2 RowImported  {"a":"2","b":"z"} 2` + "\n--\n",
+		},
+		{
+			"a time that brings its offset needs no location", "stream_from: a\noccurred_at: {column: b, layout: 2006-01-02 15:04 -0700}",
 			"a,b\n1,2020-01-01 00:00 +0000\n1,2020-01-01 00:00 +0100\n",
 			`2 import-row-1 RowImported 2020-01-01T00:00:00Z {"a":"1","b":"2020-01-01 00:00 +0000"} 1` + "\n" +
-				`3 import-row-1 RowImported 2019-12-31T23:00:00Z {"a":"1","b":"2020-01-01 00:00 +0100"} 1` + "\n--\n"},
+				`3 import-row-1 RowImported 2019-12-31T23:00:00Z {"a":"1","b":"2020-01-01 00:00 +0100"} 1` + "\n--\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,18 +107,26 @@ func TestBadRows(t *testing.T) {
 	t.Parallel()
 	const header = "Invoice,StockCode,InvoiceDate,Price\n"
 	for _, tc := range []struct{ name, mapping, rows, want string }{
-		{"a row with too few fields", "stream_from: a", "a,b\n1\n2,x\n",
-			"bad line 2: row: the row has 1 fields, the first row has 2\n" + `3 import-row-2 RowImported  {"a":"2","b":"x"} 2` + "\n--\n"},
+		{
+			"a row with too few fields", "stream_from: a", "a,b\n1\n2,x\n",
+			"bad line 2: row: the row has 1 fields, the first row has 2\n" + `3 import-row-2 RowImported  {"a":"2","b":"x"} 2` + "\n--\n",
+		},
 		{"a row that does not name its stream", "stream_from: a", "a,b\n,x\n", "bad line 2: a: is empty, but names the stream\n"},
 		{"a row without a type", "stream_from: a\ntype_from: b", "a,b\n1,\n", "bad line 2: b: event type name is empty: give it at least one character that is not blank\n"},
 		{"bytes that are no UTF-8", "stream_from: a", "a,b\n1,\xe9\n", "bad line 2: b: is not valid UTF-8: convert the file, for example with iconv\n"},
-		{"a bad time takes the commit with it", mappingFile, header + "1,a,2009-12-01 07:45:00,2\n1,a,soon,2\n",
+		{
+			"a bad time takes the commit with it", mappingFile, header + "1,a,2009-12-01 07:45:00,2\n1,a,soon,2\n",
 			"bad line 3: InvoiceDate: \"soon\" is no time of the layout \"2006-01-02 15:04:05\"\n" +
-				"bad line 2: commit: commit 1 is left out whole: a record of it, or next to it, is broken\n"},
-		{"a time without an offset is not guessed", "stream_from: a\noccurred_at: {column: b, layout: 2006-01-02}", "a,b\n1,2020-01-01\n",
-			"bad line 2: b: \"2020-01-01\" has no offset from UTC: name its location in the mapping\n"},
-		{"a quote that never ends ends the file", "stream_from: a", "a,b\n1,x\n2,\"y\n3,z\n",
-			`2 import-row-1 RowImported  {"a":"1","b":"x"} 1` + "\n--\nend line 3: row: extraneous or missing \" in quoted-field, at line 4, column 5\n"},
+				"bad line 2: commit: commit 1 is left out whole: a record of it, or next to it, is broken\n",
+		},
+		{
+			"a time without an offset is not guessed", "stream_from: a\noccurred_at: {column: b, layout: 2006-01-02}", "a,b\n1,2020-01-01\n",
+			"bad line 2: b: \"2020-01-01\" has no offset from UTC: name its location in the mapping\n",
+		},
+		{
+			"a quote that never ends ends the file", "stream_from: a", "a,b\n1,x\n2,\"y\n3,z\n",
+			`2 import-row-1 RowImported  {"a":"1","b":"x"} 1` + "\n--\nend line 3: row: extraneous or missing \" in quoted-field, at line 4, column 5\n",
+		},
 		{"an empty file", "stream_from: a", "", "end line 1: the file is empty: its first row names the columns\n"},
 		{"a column that is not there", "stream_from: x", "a,b\n", "end line 1: x: there is no such column; there are: [\"a\" \"b\"]\n"},
 		{"a payload column that is not there", "stream_from: a\npayload: {x: y}", "a,b\n", "end line 1: x: there is no such column; there are: [\"a\" \"b\"]\n"},

@@ -22,9 +22,12 @@ func TestParse(t *testing.T) {
 		name, line string
 		want       Line
 	}{
-		{"the least that a line needs", `{"stream":"s","type":"T"}`,
-			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded{}}}}},
-		{"all that a line can say",
+		{
+			"the least that a line needs", `{"stream":"s","type":"T"}`,
+			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded{}}}},
+		},
+		{
+			"all that a line can say",
 			` {"position":9,"stream":"s","version":3,"event_id":"` + id.String() + `","type":"T","schema_version":2,"occurred_at":"2020-01-02T03:04:05.6Z",` +
 				`"recorded_at":"2021-01-01T00:00:00Z","correlation_id":"c","causation_id":"d","user_id":"u","metadata":{"k":"v"},` +
 				`"data":{"n": 1.10},"codec":"json","commit":9,"expect":"none"}`,
@@ -32,20 +35,33 @@ func TestParse(t *testing.T) {
 				ID: id, Type: "T", SchemaVersion: 2, Codec: codec.JSON, Data: codec.Encoded(`{"n":1.10}`),
 				OccurredAt: time.Date(2020, 1, 2, 3, 4, 5, 6e8, time.UTC), CorrelationID: "c", CausationID: "d", UserID: "u",
 				Metadata: map[string]string{"k": "v"},
-			}}}},
-		{"nulls are as if they were not there",
+			}}},
+		},
+		{
+			"nulls are as if they were not there",
 			`{"stream":"s","type":"T","event_id":null,"occurred_at":null,"metadata":null,"commit":null,"codec":null,"data_base64":null,"expect":null,"user_id":null,"schema_version":null}`,
-			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded{}}}}},
-		{"null is a payload", `{"stream":"s","type":"T","data":null}`,
-			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded("null")}}}},
-		{"bytes are raw unless another codec is named", `{"stream":"s","type":"T","data":null,"data_base64":"AP8="}`,
-			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.Raw, Data: codec.Encoded{0, 255}}}}},
-		{"bytes of another codec", `{"stream":"s","type":"T","data_base64":"wA==","codec":"msgpack"}`,
-			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.Msgpack, Data: codec.Encoded{0xc0}}}}},
-		{"JSON for another codec", `{"stream":"s","type":"T","data":null,"codec":"msgpack"}`,
-			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.Msgpack, Data: codec.Encoded{0xc0}}}}},
-		{"a commit of any JSON", `{"stream":"s","type":"T","commit":"x 1","expect":7}`,
-			Line{Readable: true, Commit: `"x 1"`, Record: source.Record{Stream: "s", Expect: eventstream.Exact(7), Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded{}}}}},
+			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded{}}}},
+		},
+		{
+			"null is a payload", `{"stream":"s","type":"T","data":null}`,
+			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded("null")}}},
+		},
+		{
+			"bytes are raw unless another codec is named", `{"stream":"s","type":"T","data":null,"data_base64":"AP8="}`,
+			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.Raw, Data: codec.Encoded{0, 255}}}},
+		},
+		{
+			"bytes of another codec", `{"stream":"s","type":"T","data_base64":"wA==","codec":"msgpack"}`,
+			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.Msgpack, Data: codec.Encoded{0xc0}}}},
+		},
+		{
+			"JSON for another codec", `{"stream":"s","type":"T","data":null,"codec":"msgpack"}`,
+			Line{Readable: true, Record: source.Record{Stream: "s", Event: eventstream.NewEvent{Type: "T", Codec: codec.Msgpack, Data: codec.Encoded{0xc0}}}},
+		},
+		{
+			"a commit of any JSON", `{"stream":"s","type":"T","commit":"x 1","expect":7}`,
+			Line{Readable: true, Commit: `"x 1"`, Record: source.Record{Stream: "s", Expect: eventstream.Exact(7), Event: eventstream.NewEvent{Type: "T", Codec: codec.JSON, Data: codec.Encoded{}}}},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,10 +118,14 @@ func TestBlocks(t *testing.T) {
 		{"an empty file", "", ""},
 		{"blank lines and a last line without an end", "\ufeff\n" + line("a", "null") + "\r\n\n  \n" + line("b", "null"), "[2:a 5:b]"},
 		{"lines of one commit", line("a", "1") + "\n" + line("b", "1") + "\n" + line("c", "2") + "\n", "[1:a 2:b][3:c]"},
-		{"a bad line of a commit", line("a", "1") + "\n" + `{"stream":"b","commit":1}` + "\n" + line("c", "2"),
-			"(line 2: type: the event has none)(line 1: commit: commit 1 is left out whole: a record of it, or next to it, is broken)[3:c]"},
-		{"a cut last line", line("a", "1") + "\n" + `{"stream":"b"`,
-			"(line 2: not valid JSON at byte 13: unexpected end of JSON input)(line 1: commit: commit 1 is left out whole: a record of it, or next to it, is broken)"},
+		{
+			"a bad line of a commit", line("a", "1") + "\n" + `{"stream":"b","commit":1}` + "\n" + line("c", "2"),
+			"(line 2: type: the event has none)(line 1: commit: commit 1 is left out whole: a record of it, or next to it, is broken)[3:c]",
+		},
+		{
+			"a cut last line", line("a", "1") + "\n" + `{"stream":"b"`,
+			"(line 2: not valid JSON at byte 13: unexpected end of JSON input)(line 1: commit: commit 1 is left out whole: a record of it, or next to it, is broken)",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

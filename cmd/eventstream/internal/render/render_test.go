@@ -38,14 +38,19 @@ func TestList(t *testing.T) {
 	}{
 		{"JSON lines are the records", Style{Format: JSONL}, records[0] + "\n" + records[1] + "\n"},
 		{"JSON is one array", Style{Format: JSON}, "[\n" + records[0] + ",\n" + records[1] + "\n]\n"},
-		{"a table shows chosen columns, without characters that steer the terminal",
+		{
+			"a table shows chosen columns, without characters that steer the terminal",
 			Style{Format: Table, Columns: []string{"stream", "version", "note", "none"}},
-			"STREAM         VERSION  NOTE       NONE\na-b-1          1        <x> & \"y\"\nlonger-name-2  22       \\u001b[2J\n"},
+			"STREAM         VERSION  NOTE       NONE\na-b-1          1        <x> & \"y\"\nlonger-name-2  22       \\u001b[2J\n",
+		},
 		{"colour goes to the head alone", Style{Format: Table, Columns: []string{"version"}, Colour: true}, "\x1b[1mVERSION\x1b[0m\n1\n22\n"},
-		{"CSV quotes what it must and keeps digits", Style{Format: CSV},
+		{
+			"CSV quotes what it must and keeps digits",
+			Style{Format: CSV},
 			"stream,version,amount,note,data,none\n" +
 				"a-b-1,1,1.10,\"<x> & \"\"y\"\"\",\"{\"\"k\"\":[1,{\"\"z\"\":null}],\"\"e\"\":{},\"\"l\"\":[]}\",\n" +
-				"longer-name-2,22,1e400,\x1b[2J,2020-01-01,\n"},
+				"longer-name-2,22,1e400,\x1b[2J,2020-01-01,\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -62,36 +62,54 @@ func TestBlocks(t *testing.T) {
 	for _, tc := range []struct{ name, doc, want string }{
 		{"a case is one block of its events", wrap(good + "\n" + good), "3 " + plain + "4 " + plain + "--\n"},
 		{"a log without cases is empty", `<?xml version="1.0"?><log/>`, ""},
-		{"what the log says about itself is read over",
+		{
+			"what the log says about itself is read over",
 			`<log xmlns="http://www.xes-standard.org"><extension name="Concept"/><global scope="event">` + nameAttr + `</global>` +
 				`<classifier name="x" keys="a b"/><string key="k" value="v"/><trace>` + caseName + good + `</trace></log>`,
-			"1 " + plain + "--\n"},
-		{"values stay text as written, booleans aside",
+			"1 " + plain + "--\n",
+		},
+		{
+			"values stay text as written, booleans aside",
 			wrap(`<event>` + nameAttr + timeAttr + `<float key="f" value="0.0"/><int key="i" value="007"/><boolean key="b" value="true"/>` +
 				`<boolean key="c" value="1"/><float key="n" value="NaN"/><date key="d" value="2018"/><id key="u" value="x"/></event>`),
-			`3 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"f":"0.0","i":"007","b":true,"c":"1","n":"NaN","d":"2018","u":"x"} map[case:c1]` + "\n--\n"},
-		{"characters are kept, also those that JSON escapes",
+			`3 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"f":"0.0","i":"007","b":true,"c":"1","n":"NaN","d":"2018","u":"x"} map[case:c1]` + "\n--\n",
+		},
+		{
+			"characters are kept, also those that JSON escapes",
 			wrap(`<event>` + timeAttr + `<string key="concept:name" value="A &lt;&amp;é"/><string key="k" value=" a\b &quot;&#10;"/></event>`),
-			`3 shop-order-c1 A <&é 2018-01-04T11:35:00+01:00 {"k":" a\\b \"\u000a"} map[case:c1]` + "\n--\n"},
-		{"nested attributes keep the value and what is below",
+			`3 shop-order-c1 A <&é 2018-01-04T11:35:00+01:00 {"k":" a\\b \"\u000a"} map[case:c1]` + "\n--\n",
+		},
+		{
+			"nested attributes keep the value and what is below",
 			wrap(`<event>` + nameAttr + timeAttr + `<string key="a" value="1"><int key="b" value="2"><id key="c" value="3"/></int></string></event>`),
-			`3 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"a":{"value":"1","attributes":{"b":{"value":"2","attributes":{"c":"3"}}}}} map[case:c1]` + "\n--\n"},
-		{"lists and containers keep order and repeated keys",
+			`3 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"a":{"value":"1","attributes":{"b":{"value":"2","attributes":{"c":"3"}}}}} map[case:c1]` + "\n--\n",
+		},
+		{
+			"lists and containers keep order and repeated keys",
 			wrap(`<event>` + nameAttr + timeAttr + `<list key="l"><values><string key="x" value="1"/><string key="x" value="2"/></values></list>` +
 				`<container key="c"><string key="x" value="1"/><string key="x" value="2"/></container><list key="e"/></event>`),
-			`3 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"l":[{"x":"1"},{"x":"2"}],"c":[{"x":"1"},{"x":"2"}],"e":[]} map[case:c1]` + "\n--\n"},
-		{"attributes of the case go with its first event, wherever they stand",
+			`3 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"l":[{"x":"1"},{"x":"2"}],"c":[{"x":"1"},{"x":"2"}],"e":[]} map[case:c1]` + "\n--\n",
+		},
+		{
+			"attributes of the case go with its first event, wherever they stand",
 			"<log><trace>" + good + good + `<string key="Vendor" value="v"/>` + caseName + "</trace></log>",
-			`1 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"case":{"Vendor":"v"}} map[case:c1]` + "\n1 " + plain + "--\n"},
-		{"an event's own attribute called case is not lost",
+			`1 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"case":{"Vendor":"v"}} map[case:c1]` + "\n1 " + plain + "--\n",
+		},
+		{
+			"an event's own attribute called case is not lost",
 			`<log><trace>` + caseName + `<string key="V" value="v"/><event>` + nameAttr + timeAttr + `<string key="case" value="own"/></event></trace></log>`,
-			`1 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"case":"own","case:":{"V":"v"}} map[case:c1]` + "\n--\n"},
-		{"case ids that differ in case stay apart",
+			`1 shop-order-c1 A 2018-01-04T11:35:00+01:00 {"case":"own","case:":{"V":"v"}} map[case:c1]` + "\n--\n",
+		},
+		{
+			"case ids that differ in case stay apart",
 			`<log><trace><string key="concept:name" value="C1"/>` + good + `</trace></log>`,
-			"1 shop-order-c1-" + hashOf("C1") + " A 2018-01-04T11:35:00+01:00 {} map[case:C1]\n--\n"},
-		{"prefixes of elements are read over", `<x:log xmlns:x="u"><x:trace><x:string key="concept:name" value="c1"/><x:event>` +
-			`<x:string key="concept:name" value="A"/><x:date key="time:timestamp" value="2018-01-04T11:35:00+01:00"/></x:event></x:trace></x:log>`,
-			"1 " + plain + "--\n"},
+			"1 shop-order-c1-" + hashOf("C1") + " A 2018-01-04T11:35:00+01:00 {} map[case:C1]\n--\n",
+		},
+		{
+			"prefixes of elements are read over", `<x:log xmlns:x="u"><x:trace><x:string key="concept:name" value="c1"/><x:event>` +
+				`<x:string key="concept:name" value="A"/><x:date key="time:timestamp" value="2018-01-04T11:35:00+01:00"/></x:event></x:trace></x:log>`,
+			"1 " + plain + "--\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,32 +135,58 @@ func hashOf(id string) string {
 func TestBadRecords(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, doc, want string }{
-		{"an event without a timestamp is left out alone", wrap(good + "\n<event>" + nameAttr + "</event>\n" + good),
-			"bad 1: line 4: time:timestamp: the event has none\n3 " + plain + "5 " + plain + "--\n"},
-		{"an event without a name is left out alone", wrap("<event>" + timeAttr + "</event>\n" + good),
-			"bad 1: line 3: concept:name: the event has none\n4 " + plain + "--\n"},
-		{"a timestamp that is none is named", wrap("<event>" + nameAttr + "\n" + `<date key="time:timestamp" value="yesterday"/></event>`),
-			"bad 1: line 4: time:timestamp: \"yesterday\" is no time of the form 2006-01-02T15:04:05.999+01:00\n"},
-		{"a timestamp without an offset is not guessed", wrap("<event>" + nameAttr + `<date key="time:timestamp" value="2018-01-04T11:35:00"/></event>`),
-			"bad 1: line 3: time:timestamp: \"2018-01-04T11:35:00\" has no offset from UTC: write it as 2006-01-02T15:04:05Z or 2006-01-02T15:04:05+01:00\n"},
-		{"a timestamp before the store's range", wrap("<event>" + nameAttr + `<date key="time:timestamp" value="1500-01-01T00:00:00Z"/></event>`),
-			"bad 1: line 3: time:timestamp: 1500-01-01T00:00:00Z lies outside the years 1678 to 2261\n"},
-		{"an empty event name", wrap("<event>" + timeAttr + `<string key="concept:name" value=""/></event>`),
-			"bad 1: line 3: concept:name: event type name is empty: give it at least one character that is not blank\n"},
-		{"an attribute without a key", wrap("<event>" + nameAttr + timeAttr + `<int value="1"/></event>`),
-			"bad 1: line 3: int: the attribute has no key\n"},
-		{"an attribute without a value", wrap("<event>" + nameAttr + timeAttr + `<int key="k"/></event>`),
-			"bad 1: line 3: k: the attribute has no value\n"},
-		{"an attribute that comes twice", wrap("<event>" + nameAttr + nameAttr + timeAttr + `</event>`),
-			"bad 1: line 3: concept:name: the attribute comes twice\n"},
-		{"a case without events", "<log>\n<trace>" + caseName + "</trace>\n<trace>" + caseName + good + "</trace></log>",
-			"bad 1: line 2: trace: the case has no events\n3 " + plain + "--\n"},
-		{"a case without a name is left out whole", "<log><trace>" + good + good + "</trace></log>",
-			"bad 2: line 1: concept:name: the case has no name, which would name its stream\n"},
-		{"a case with an empty name", `<log><trace><string key="concept:name" value=""/>` + good + "</trace></log>",
-			"bad 1: line 1: concept:name: the name of the case is empty\n"},
-		{"a case with two names", "<log><trace>" + caseName + "\n" + caseName + good + "</trace></log>",
-			"bad 1: line 2: concept:name: the case has two names\n"},
+		{
+			"an event without a timestamp is left out alone", wrap(good + "\n<event>" + nameAttr + "</event>\n" + good),
+			"bad 1: line 4: time:timestamp: the event has none\n3 " + plain + "5 " + plain + "--\n",
+		},
+		{
+			"an event without a name is left out alone", wrap("<event>" + timeAttr + "</event>\n" + good),
+			"bad 1: line 3: concept:name: the event has none\n4 " + plain + "--\n",
+		},
+		{
+			"a timestamp that is none is named", wrap("<event>" + nameAttr + "\n" + `<date key="time:timestamp" value="yesterday"/></event>`),
+			"bad 1: line 4: time:timestamp: \"yesterday\" is no time of the form 2006-01-02T15:04:05.999+01:00\n",
+		},
+		{
+			"a timestamp without an offset is not guessed", wrap("<event>" + nameAttr + `<date key="time:timestamp" value="2018-01-04T11:35:00"/></event>`),
+			"bad 1: line 3: time:timestamp: \"2018-01-04T11:35:00\" has no offset from UTC: write it as 2006-01-02T15:04:05Z or 2006-01-02T15:04:05+01:00\n",
+		},
+		{
+			"a timestamp before the store's range", wrap("<event>" + nameAttr + `<date key="time:timestamp" value="1500-01-01T00:00:00Z"/></event>`),
+			"bad 1: line 3: time:timestamp: 1500-01-01T00:00:00Z lies outside the years 1678 to 2261\n",
+		},
+		{
+			"an empty event name", wrap("<event>" + timeAttr + `<string key="concept:name" value=""/></event>`),
+			"bad 1: line 3: concept:name: event type name is empty: give it at least one character that is not blank\n",
+		},
+		{
+			"an attribute without a key", wrap("<event>" + nameAttr + timeAttr + `<int value="1"/></event>`),
+			"bad 1: line 3: int: the attribute has no key\n",
+		},
+		{
+			"an attribute without a value", wrap("<event>" + nameAttr + timeAttr + `<int key="k"/></event>`),
+			"bad 1: line 3: k: the attribute has no value\n",
+		},
+		{
+			"an attribute that comes twice", wrap("<event>" + nameAttr + nameAttr + timeAttr + `</event>`),
+			"bad 1: line 3: concept:name: the attribute comes twice\n",
+		},
+		{
+			"a case without events", "<log>\n<trace>" + caseName + "</trace>\n<trace>" + caseName + good + "</trace></log>",
+			"bad 1: line 2: trace: the case has no events\n3 " + plain + "--\n",
+		},
+		{
+			"a case without a name is left out whole", "<log><trace>" + good + good + "</trace></log>",
+			"bad 2: line 1: concept:name: the case has no name, which would name its stream\n",
+		},
+		{
+			"a case with an empty name", `<log><trace><string key="concept:name" value=""/>` + good + "</trace></log>",
+			"bad 1: line 1: concept:name: the name of the case is empty\n",
+		},
+		{
+			"a case with two names", "<log><trace>" + caseName + "\n" + caseName + good + "</trace></log>",
+			"bad 1: line 2: concept:name: the case has two names\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
