@@ -73,7 +73,7 @@ var pebbleRooms = map[string]string{
 
 // testOnly are the modules that tests may import everywhere.
 var testOnly = []string{
-	"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "go.uber.org/goleak",
+	"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "go.uber.org/goleak",
 	pebble + "/vfs", pebble + "/vfs/errorfs", msgpack, ulid, xxhash, zstd,
 }
 
