@@ -40,6 +40,7 @@ type DB struct {
 	pagePool sync.Pool // of *page
 
 	gate       *gate
+	patience   time.Duration // how long Close waits for calls inside the store
 	closing    chan struct{}
 	closeOnce  sync.Once
 	closeErr   error
@@ -70,6 +71,7 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 		heads:    newHeadCache(o.StreamHeads),
 		inflight: newInflightIDs(),
 		gate:     newGate(),
+		patience: closePatience,
 		closing:  make(chan struct{}),
 	}
 	db.streams = streams{db: db, tenant: DefaultTenant}
@@ -236,20 +238,19 @@ func (db *DB) Close() error {
 	return db.closeErr
 }
 
-// closePatience bounds how long Close waits for calls inside the store.
 const closePatience = 10 * time.Second
 
 func (db *DB) close() error {
 	close(db.closing)
 	db.gate.shut()
-	patience := time.NewTimer(closePatience)
+	patience := time.NewTimer(db.patience)
 	defer patience.Stop()
 	select {
 	case <-db.gate.drained:
 	case <-patience.C:
-		// Somebody is held inside Pebble. Closing under them would crash the process,
-		// and letting go of the lock would let a second writer in.
-		return fmt.Errorf("close: %w", engine.ErrAbandoned)
+		// Somebody is held by the disk or inside Pebble. Closing under them would crash
+		// the process, and letting go of the lock would let a second writer in.
+		return fmt.Errorf("close: %w", db.eng.Abandon())
 	}
 	db.background.Wait()
 	err := db.poisoned(db.eng.Close())

@@ -137,6 +137,13 @@ func (e *Engine) Poisoned() <-chan struct{} { return e.poison.ch }
 // PoisonErr returns the log's failure as a [*PoisonError], or nil.
 func (e *Engine) PoisonErr() error { return e.poison.get() }
 
+// Abandon gives Pebble up without closing it: whoever is held inside stays there, and
+// everyone else who waits gets [ErrAbandoned].
+func (e *Engine) Abandon() error {
+	_ = e.poison.set(ErrAbandoned) // an earlier failure stands
+	return ErrAbandoned
+}
+
 // Close flushes and closes Pebble. It waits a bounded time: a Pebble that does not
 // answer is abandoned, with ErrAbandoned. No other call may run or follow.
 func (e *Engine) Close() error {

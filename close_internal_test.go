@@ -1,0 +1,60 @@
+package eventstream
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/nexus-erp/eventstream/internal/engine"
+)
+
+// A disk that never answers a sync: Close returns all the same, and so does everyone
+// who waits.
+func TestCloseIsBoundedIfTheDiskNeverAnswers(t *testing.T) {
+	t.Parallel()
+	var hung atomic.Bool
+	answer, held := make(chan struct{}), make(chan struct{}, 16)
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if hung.Load() && strings.HasSuffix(op.Path, ".log") && op.Kind == errorfs.OpFileSyncData {
+			held <- struct{}{}
+			<-answer
+		}
+		return nil
+	}))
+	db, err := Open("store", &Options{FS: fs, MemTableBytes: 256 << 10, CacheBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.patience = 50 * time.Millisecond
+	ctx := context.Background()
+	hung.Store(true)
+	results := make(chan error, 4)
+	for range cap(results) {
+		go func() {
+			_, err := db.Append(ctx, "s", Any, NewEvent{Type: "X"})
+			results <- err
+		}()
+	}
+	<-held
+	if err := db.Close(); !errors.Is(err, engine.ErrAbandoned) {
+		t.Errorf("close: got %v, want ErrAbandoned", err)
+	}
+	for range cap(results) {
+		if err := <-results; !errors.Is(err, ErrPoisoned) && !errors.Is(err, ErrClosed) {
+			t.Errorf("append: got %v, want ErrPoisoned", err)
+		}
+	}
+	if _, err := db.Append(ctx, "s", Any, NewEvent{Type: "X"}); !errors.Is(err, ErrClosed) {
+		t.Errorf("append after close: got %v, want ErrClosed", err)
+	}
+	close(answer)
+	if err := db.eng.Close(); err != nil { // the disk answered after all: leave nothing behind
+		t.Log(err)
+	}
+}
