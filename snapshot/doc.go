@@ -5,4 +5,3 @@
 //
 // It exports nothing yet: an aggregate is loaded by reading its stream.
 package snapshot
-
