@@ -65,7 +65,7 @@ type arena struct {
 }
 
 const (
-	arenaSmallest = 4 << 10
+	arenaSmallest = 3 << 10
 	arenaLargest  = 32 << 10
 )
 
@@ -87,7 +87,7 @@ type texts struct {
 }
 
 const (
-	textsSmallest = 1 << 10
+	textsSmallest = 512
 	textsLargest  = 8 << 10
 )
 
