@@ -82,7 +82,7 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 		if db.eng != nil {
 			err = errors.Join(err, db.eng.Close())
 		}
-		if db.dir != nil {
+		if db.dir != nil && !errors.Is(err, engine.ErrAbandoned) { // else it stays locked
 			err = errors.Join(err, db.dir.Close())
 		}
 	}()

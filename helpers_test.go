@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -14,7 +15,14 @@ import (
 	"github.com/nexus-erp/eventstream/keys"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs the tests, or the part of one that must not run in this process
+// since the store may end it. See child_test.go.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(childRole); role != "" {
+		os.Exit(runChild(role))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var ctx = context.Background()
 

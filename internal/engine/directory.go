@@ -16,6 +16,7 @@ const (
 	fileIdentityCopy = "STORE.2"
 	fileCreating     = "CREATING" // there from before the database is created until the identity is written
 	fileLock         = "lock"
+	temporarySuffix  = ".tmp" // of a file that is being written, to be renamed
 	dirPebble        = "db"
 )
 
@@ -55,7 +56,7 @@ type DirectoryConfig struct {
 // OpenDirectory locks the store's directory and reads who it is. A directory that
 // does not exist is created, unless cfg says otherwise. Nothing is written to one
 // that is refused.
-func OpenDirectory(cfg DirectoryConfig) (_ *Directory, err error) {
+func OpenDirectory(cfg DirectoryConfig) (opened *Directory, err error) {
 	d := &Directory{fs: cfg.FS, Path: cfg.Path}
 	if d.fs == nil {
 		d.fs = vfs.Default
@@ -78,6 +79,7 @@ func OpenDirectory(cfg DirectoryConfig) (_ *Directory, err error) {
 	defer func() {
 		if err != nil {
 			_ = d.lock.Close()
+			opened = nil
 		}
 	}()
 	// What was seen before the lock may have changed: look again.
@@ -144,7 +146,7 @@ func (d *Directory) look(cfg DirectoryConfig) (found bool, err error) {
 		return false, ErrIdentityLost
 	}
 	for _, name := range names {
-		if name != fileLock {
+		if name != fileLock && name != fileCreating+temporarySuffix { // a creation that had hardly begun
 			return false, &NotAStoreError{Reason: fmt.Sprintf("the directory holds other files, as %q", name)}
 		}
 	}

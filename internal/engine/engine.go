@@ -63,13 +63,39 @@ func Open(cfg Config) (*Engine, error) {
 			cfg.OnPoison(err)
 		}
 	})
-	db, err := e.openPebble(cfg)
-	if err != nil {
+	if err := e.open(cfg); err != nil {
 		return nil, err
 	}
-	e.db = db
 	go e.await()
 	return e, nil
+}
+
+// openPatience bounds how long Open waits for Pebble after a failure that Pebble
+// cannot handle, as an error while it writes its manifest. Most of them hold the
+// goroutine that opens, or one that it waits for, for good: see pebbleLogger.Fatalf.
+const openPatience = time.Second
+
+// open opens Pebble, or gives it up with ErrAbandoned.
+func (e *Engine) open(cfg Config) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		e.db, err = e.openPebble(cfg)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-e.poison.ch:
+	}
+	patience := time.NewTimer(openPatience)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-patience.C:
+		return fmt.Errorf("open pebble: %w: %w", e.poison.get(), ErrAbandoned)
+	}
 }
 
 // openPebble keeps a panic of Pebble's recovery, which damaged files can cause,

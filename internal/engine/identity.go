@@ -107,7 +107,7 @@ func readIdentity(fs vfs.FS, path string) (Identity, error) {
 // writeFile replaces the file called name in dir, so that a crash leaves the old
 // content or the new.
 func writeFile(fs vfs.FS, dir, name string, content []byte) error {
-	path, temporary := fs.PathJoin(dir, name), fs.PathJoin(dir, name+".tmp")
+	path, temporary := fs.PathJoin(dir, name), fs.PathJoin(dir, name+temporarySuffix)
 	f, err := fs.Create(temporary, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err

@@ -26,5 +26,14 @@ func lockFile(path string) (io.Closer, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return f, nil
+	return flock{f}, nil
+}
+
+type flock struct{ file *os.File }
+
+// Close unlocks the file rather than only closing it: a process that is being
+// started from this one holds a copy of every descriptor for a moment, and with it
+// the lock.
+func (l flock) Close() error {
+	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
 }
