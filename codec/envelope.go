@@ -91,11 +91,6 @@ type Envelope struct {
 	body []byte
 }
 
-// EnvelopeLen returns the length of an envelope with the given parts.
-func EnvelopeLen(eventType, correlation, causation, user string, metadataLen, payloadLen int) int {
-	return EnvelopeHeaderLen + 4 + len(eventType) + len(correlation) + len(causation) + len(user) + 4 + metadataLen + payloadLen
-}
-
 // AppendEnvelope appends e's stored form. Version, position, recorded-at and the
 // header's sum are written by [SealEnvelope] later.
 //
