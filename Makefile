@@ -3,7 +3,8 @@ export CGO_ENABLED := 0
 
 GO       ?= go
 FUZZTIME ?= 5s
-TIMEOUT  ?= 10m
+TIMEOUT  ?= 14m
+RACE     ?= ./...
 BIN      := $(CURDIR)/bin
 # Between them: macOS, Windows and arm64.
 CROSS    := darwin/arm64 windows/amd64
@@ -28,7 +29,7 @@ test: ## Run all tests, in random order.
 
 .PHONY: race
 race: ## Run the shorter tests under the race detector (needs a C compiler).
-	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout=$(TIMEOUT) ./...
+	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout=$(TIMEOUT) $(RACE)
 
 # go test lists the targets of a package before its "ok" line.
 .PHONY: fuzz

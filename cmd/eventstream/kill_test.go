@@ -22,8 +22,8 @@ const kills = 20
 
 // TestAKilledImportIsFinishedByAnotherOne kills the import of a real log at random
 // moments, each run going on where the killed ones stopped, and compares the end
-// with an import that nobody disturbed. After each kill the store must be sound and
-// hold cases whole or not at all.
+// with an import that nobody disturbed. After each kill the store must open and hold
+// cases whole or not at all; at the end it is verified.
 func TestAKilledImportIsFinishedByAnotherOne(t *testing.T) {
 	t.Parallel()
 	data := realData(t)
@@ -60,7 +60,7 @@ func TestAKilledImportIsFinishedByAnotherOne(t *testing.T) {
 			if last.Events+last.Duplicates != log.events || last.Streams != log.streams {
 				t.Errorf("the last run: got %+v", last)
 			}
-			log.checkStore(t, p, data)
+			log.checkStore(t, p, data) // verifies deep
 		})
 	}
 }
@@ -123,5 +123,4 @@ func checkWholeCases(t *testing.T, p *program, whole map[eventstream.StreamID]ev
 			t.Errorf("stream %s has %d events, its case %d", s.Stream, s.Version, whole[s.Stream])
 		}
 	}
-	p.must("verify")
 }
