@@ -68,7 +68,10 @@ func crashAt(t *testing.T, n int, reference []eventstream.Event) (fired bool, ac
 	var crashes []crash
 	fs := onOperation(mem, n, func() {
 		at := eventstream.Position(head.Load()) // before the clone: what is acknowledged meanwhile does not count
-		for _, percent := range []int{0, 50} {
+		// All or nothing of what was not synced. In between, this file system also keeps a
+		// later entry of a directory and loses an earlier one, which Pebble does not
+		// survive while it changes its manifest; journaling file systems keep the order.
+		for _, percent := range []int{0, 100} {
 			cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: percent}
 			if percent > 0 {
 				cfg.RNG = newRand(n)
@@ -87,7 +90,7 @@ func crashAt(t *testing.T, n int, reference []eventstream.Event) (fired bool, ac
 		if i > 0 && manifestLost(t, c.fs) {
 			continue
 		}
-		what := fmt.Sprintf("crash at operation %d, %d %% of what was not synced left", n, i*50)
+		what := fmt.Sprintf("crash at operation %d, %d %% of what was not synced left", n, i*100)
 		verifyScript(t, what, "store", scriptOptions(c.fs), reference, c.acked)
 		acked = int(c.acked)
 	}

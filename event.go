@@ -1,6 +1,7 @@
 package eventstream
 
 import (
+	"strings"
 	"time"
 
 	"github.com/nexus-erp/eventstream/codec"
@@ -55,8 +56,9 @@ type NewEvent struct {
 }
 
 // Event is an event as the store recorded it. Its memory is never used again by
-// the store: it may be kept, but Data shares an array with events that were read
-// with it, and must not be appended to. [Event.Clone] gives it memory of its own.
+// the store: it may be kept, and Data written to. It shares that memory with events
+// that were read with it, which one text or Data that is kept keeps alive, up to 32
+// KiB; [Event.Clone] gives it memory of its own.
 type Event struct {
 	Tenant        string        // the tenant that the event belongs to
 	Stream        StreamID      // the stream that the event belongs to
@@ -95,6 +97,11 @@ func (e *Event) Decode(v any) error {
 // Clone returns a copy of e that shares no memory with other events.
 func (e *Event) Clone() Event {
 	c := *e
+	c.Stream = StreamID(strings.Clone(string(e.Stream)))
+	c.Type = strings.Clone(e.Type)
+	c.CorrelationID = strings.Clone(e.CorrelationID)
+	c.CausationID = strings.Clone(e.CausationID)
+	c.UserID = strings.Clone(e.UserID)
 	c.Data = append([]byte(nil), e.Data...)
 	if e.Metadata != nil {
 		c.Metadata = make(map[string]string, len(e.Metadata))

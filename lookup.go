@@ -70,7 +70,11 @@ func (db *DB) eventByKey(key []byte, position Position) (Event, error) {
 		tenantName = tn.name
 	}
 	var d eventDecoder
-	return d.event(tenantName, stream, version, &env)
+	var event Event
+	if err := d.decode(&event, tenantName, stream, version, &env); err != nil {
+		return Event{}, err
+	}
+	return event, nil
 }
 
 // event is Event at the view's head.

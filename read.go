@@ -3,6 +3,7 @@ package eventstream
 import (
 	"context"
 	"iter"
+	"slices"
 )
 
 // streams is what DB and Tenant share: one tenant's streams.
@@ -151,8 +152,31 @@ func (v view) end() { v.db.gate.leave() }
 
 // page is a stretch of events that was read at once.
 type page struct {
-	events []Event
-	arena  arena
+	events  []Event
+	scratch []byte // what is needed until the page is read
+}
+
+// keep copies b into the scratch memory.
+func (p *page) keep(b []byte) []byte {
+	start := len(p.scratch)
+	p.scratch = append(p.scratch, b...)
+	return p.scratch[start:len(p.scratch):len(p.scratch)]
+}
+
+// add makes room for one more event, which the caller fills.
+func (p *page) add() *Event {
+	n := len(p.events)
+	if n == cap(p.events) {
+		p.events = slices.Grow(p.events, max(n, pageFirst))
+	}
+	p.events = p.events[:n+1]
+	return &p.events[n]
+}
+
+// drop takes the last event back, which could not be filled, and returns why.
+func (p *page) drop(err error) error {
+	p.events = p.events[:len(p.events)-1]
+	return err
 }
 
 // The sizes of pages: the first is small, for short streams and for those who stop
@@ -174,7 +198,10 @@ func (v view) pages(ctx context.Context, limit int, ready func() error, next fun
 		}
 		defer func() {
 			clear(p.events)
-			p.events, p.arena = p.events[:0], arena{}
+			p.events = p.events[:0]
+			if cap(p.scratch) > pageBytes {
+				p.scratch = nil
+			}
 			v.db.pagePool.Put(p)
 		}()
 		left := limit
@@ -204,7 +231,7 @@ func (v view) pages(ctx context.Context, limit int, ready func() error, next fun
 }
 
 func (v view) readPage(ctx context.Context, p *page, n int, next func(p *page, n int) (last bool, err error)) (last bool, err error) {
-	p.events = p.events[:0]
+	p.events, p.scratch = p.events[:0], p.scratch[:0]
 	if err := v.begin(ctx); err != nil {
 		return false, err
 	}

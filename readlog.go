@@ -89,11 +89,9 @@ func (c *logCursor) take(p *page, tenantID TenantID, stream StreamID, version Ve
 	if !c.opts.accepts(stream, &env) {
 		return nil
 	}
-	event, err := c.decoder.event(c.view.tenant, stream, version, &env)
-	if err != nil {
-		return err
+	if err := c.decoder.decode(p.add(), c.view.tenant, stream, version, &env); err != nil {
+		return p.drop(err)
 	}
-	p.events = append(p.events, event)
 	return nil
 }
 
@@ -186,7 +184,7 @@ func (c *logCursor) pointers(p *page, n int) (found []pointer, err error) {
 			return nil, err
 		}
 		if tenantOf(key) == id {
-			found = append(found, pointer{position: position, key: p.arena.copy(key)})
+			found = append(found, pointer{position: position, key: p.keep(key)})
 		} else if len(found) == 0 {
 			c.passed(position)
 		}
@@ -216,7 +214,7 @@ func (c *logCursor) fetch(p *page, pointers []pointer) ([]pointer, error) {
 		if size <= 2*pageBytes || len(pointers) <= 1 {
 			return pointers, nil
 		}
-		p.arena = arena{} // what was fetched is too much: drop it and fetch less
+		p.scratch = nil // what was fetched is too much: drop it and fetch less
 		for i := range pointers {
 			pointers[i].envelope = nil
 		}
@@ -250,7 +248,7 @@ func fetchEnvelopes(eng *engine.Engine, p *page, pointers []pointer) (size int, 
 		if err != nil {
 			return size, err
 		}
-		ptr.envelope = p.arena.copy(value)
+		ptr.envelope = p.keep(value)
 		if size += len(value); size > 2*pageBytes && len(pointers) > 1 {
 			return size, nil
 		}

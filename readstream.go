@@ -26,7 +26,8 @@ type streamCursor struct {
 	opts    *readOptions
 	decoder eventDecoder
 	lo, hi  Version // what is still to be read, both inclusive
-	prefix  []byte  // of the stream's keys
+	prefix  []byte  // of the stream's keys, within bounds
+	bounds  []byte  // of the keys that a page reads
 	last    Version // the version read last, 0 at the start
 }
 
@@ -61,13 +62,14 @@ func (c *streamCursor) next(p *page, n int) (last bool, err error) {
 		if !ok {
 			return true, nil
 		}
-		c.prefix = keys.AppendStream(nil, id, c.stream)
+		c.bounds = make([]byte, 0, 2*keys.EventKeyLen(c.stream))
+		c.prefix = keys.AppendStream(c.bounds, id, c.stream)
 	}
-	bounds := make([]byte, 0, 2*(len(c.prefix)+8))
-	bounds = binary.BigEndian.AppendUint64(append(bounds, c.prefix...), uint64(c.lo))
-	lower := bounds[:len(bounds):len(bounds)]
-	bounds = binary.BigEndian.AppendUint64(append(bounds, c.prefix...), uint64(c.hi)+1)
-	it, err := c.view.db.eng.NewIter(lower, bounds[len(lower):])
+	// Both bounds begin with the prefix, which the first one's stays.
+	end := len(c.prefix) + keys.VersionFromEnd
+	c.bounds = binary.BigEndian.AppendUint64(c.prefix, uint64(c.lo))
+	c.bounds = binary.BigEndian.AppendUint64(append(c.bounds, c.prefix...), uint64(c.hi)+1)
+	it, err := c.view.db.eng.NewIter(c.bounds[:end:end], c.bounds[end:])
 	if err != nil {
 		return false, err
 	}
@@ -76,14 +78,12 @@ func (c *streamCursor) next(p *page, n int) (last bool, err error) {
 }
 
 func (c *streamCursor) walk(it engine.Iter, p *page, n int) (last bool, err error) {
-	first, step := it.First, it.Next
-	if c.opts.backward {
-		first, step = it.Last, it.Prev
-	}
+	backward := c.opts.backward
 	tenantID := TenantID(binary.BigEndian.Uint32(c.prefix[keys.TenantOffset:]))
+	var env codec.Envelope
 	bytes := 0
-	ok := first()
-	for ; ok && len(p.events) < n && bytes < pageBytes; ok = step() {
+	ok := it.Start(backward)
+	for ; ok && len(p.events) < n && bytes < pageBytes; ok = it.Step(backward) {
 		key := it.Key()
 		if len(key) != len(c.prefix)+keys.VersionFromEnd {
 			return false, damagedEvent(c.stream, 0, 0, keys.ErrInvalidKey)
@@ -94,34 +94,30 @@ func (c *streamCursor) walk(it engine.Iter, p *page, n int) (last bool, err erro
 			return false, err
 		}
 		position, _ := codec.PositionOf(value)
-		if position > c.view.head && !c.opts.backward {
-			return true, nil
-		}
 		if position > c.view.head {
-			continue
+			if backward {
+				continue
+			}
+			return true, nil
 		}
 		if err := c.advance(version); err != nil {
 			return false, err
 		}
-		value = p.arena.copy(value)
 		bytes += len(value)
-		env, err := codec.ParseEnvelope(value, tenantID, c.stream, version)
-		if err != nil {
+		if err := env.Parse(value, tenantID, c.stream, version); err != nil {
 			return false, damagedEvent(c.stream, version, 0, err)
 		}
-		if env.RecordedAt > c.opts.recordedTo && !c.opts.backward {
+		if env.RecordedAt > c.opts.recordedTo && !backward {
 			return true, nil // recorded-at never decreases within a stream
 		}
 		if !c.opts.accepts(c.stream, &env) {
 			continue
 		}
-		event, err := c.decoder.event(c.view.tenant, c.stream, version, &env)
-		if err != nil {
-			return false, err
+		if err := c.decoder.decode(p.add(), c.view.tenant, c.stream, version, &env); err != nil {
+			return false, p.drop(err)
 		}
-		p.events = append(p.events, event)
 	}
-	if c.opts.backward && !ok && it.Err() == nil && c.last > c.lo {
+	if backward && !ok && it.Err() == nil && c.last > c.lo {
 		return false, damagedEvent(c.stream, c.last-1, 0, errVersionMissing)
 	}
 	return !ok, nil // the iterator's error surfaces when it is closed

@@ -91,11 +91,6 @@ type Envelope struct {
 	body []byte
 }
 
-// EnvelopeLen returns the length of an envelope with the given parts.
-func EnvelopeLen(eventType, correlation, causation, user string, metadataLen, payloadLen int) int {
-	return EnvelopeHeaderLen + 4 + len(eventType) + len(correlation) + len(causation) + len(user) + 4 + metadataLen + payloadLen
-}
-
 // AppendEnvelope appends e's stored form. Version, position, recorded-at and the
 // header's sum are written by [SealEnvelope] later.
 //
@@ -143,7 +138,8 @@ func SealEnvelope(env []byte, tenant keys.TenantID, stream keys.StreamID, versio
 }
 
 func headerSum(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) uint64 {
-	var buf [4 + 8 + keys.MaxNameBytes + offHeaderSum]byte
+	// Room for usual names: room for all would cost as much to clear as to sum up.
+	var buf [4 + 8 + 100 + offHeaderSum]byte
 	b := binary.BigEndian.AppendUint32(buf[:0], uint32(tenant))
 	b = binary.BigEndian.AppendUint64(b, uint64(version))
 	b = append(b, stream...)
@@ -185,62 +181,71 @@ func (e *EnvelopeError) Is(target error) bool { return target == keys.ErrEventSt
 // ParseEnvelope takes apart the envelope of version of stream and verifies both
 // sums. The result shares env's memory.
 func ParseEnvelope(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) (Envelope, error) {
-	e, err := parseEnvelope(env, tenant, stream, version)
-	if err != nil {
-		return Envelope{}, &EnvelopeError{Stream: stream, Version: version, Err: err}
+	var e Envelope
+	if err := e.Parse(env, tenant, stream, version); err != nil {
+		return Envelope{}, err
 	}
 	return e, nil
 }
 
-func parseEnvelope(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) (Envelope, error) {
+// Parse is ParseEnvelope into e, for those who take apart many: all of e is
+// replaced. After an error it holds nothing of use.
+func (e *Envelope) Parse(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) error {
+	if err := e.parse(env, tenant, stream, version); err != nil {
+		return &EnvelopeError{Stream: stream, Version: version, Err: err}
+	}
+	return nil
+}
+
+func (e *Envelope) parse(env []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version) error {
 	if len(env) < EnvelopeHeaderLen {
-		return Envelope{}, errShort
+		return errShort
 	}
 	if env[0] != EnvelopeVersion {
-		return Envelope{}, fmt.Errorf("%w %d", errVersion, env[0])
+		return fmt.Errorf("%w %d", errVersion, env[0])
 	}
 	if len(stream) > keys.MaxNameBytes || binary.BigEndian.Uint64(env[offHeaderSum:]) != headerSum(env, tenant, stream, version) {
-		return Envelope{}, errHeaderSum
+		return errHeaderSum
 	}
-	e := Envelope{
-		Flags:       env[offFlags],
-		Codec:       ID(env[offCodec]),
-		Compression: env[offCompression],
-		KeyID:       binary.BigEndian.Uint32(env[offKeyID:]),
-		Schema:      keys.SchemaVersion(binary.BigEndian.Uint32(env[offSchema:])),
-		Index:       binary.BigEndian.Uint16(env[offIndex:]),
-		Count:       binary.BigEndian.Uint16(env[offCount:]),
-		Position:    keys.Position(binary.BigEndian.Uint64(env[offPosition:])),
-		RecordedAt:  int64(binary.BigEndian.Uint64(env[offRecorded:])),
-		OccurredAt:  int64(binary.BigEndian.Uint64(env[offOccurred:])),
-		EventID:     keys.EventID(env[offID:offBodySum]),
-		body:        env[EnvelopeHeaderLen:],
-	}
+	e.Flags = env[offFlags]
+	e.Codec = ID(env[offCodec])
+	e.Compression = env[offCompression]
+	e.KeyID = binary.BigEndian.Uint32(env[offKeyID:])
+	e.Schema = keys.SchemaVersion(binary.BigEndian.Uint32(env[offSchema:]))
+	e.Index = binary.BigEndian.Uint16(env[offIndex:])
+	e.Count = binary.BigEndian.Uint16(env[offCount:])
+	e.Position = keys.Position(binary.BigEndian.Uint64(env[offPosition:]))
+	e.RecordedAt = int64(binary.BigEndian.Uint64(env[offRecorded:]))
+	e.OccurredAt = int64(binary.BigEndian.Uint64(env[offOccurred:]))
+	e.EventID = keys.EventID(env[offID:offBodySum])
+	e.body = env[EnvelopeHeaderLen:]
 	switch {
 	case binary.BigEndian.Uint64(env[offBodySum:]) != xxhash.Sum64(e.body):
-		return Envelope{}, errBodySum
+		return errBodySum
 	case e.Flags&^knownFlags != 0:
-		return Envelope{}, fmt.Errorf("%w %#02x", errFlags, e.Flags)
+		return fmt.Errorf("%w %#02x", errFlags, e.Flags)
 	case e.Compression != CompressionNone:
-		return Envelope{}, fmt.Errorf("%w %d", errCompression, e.Compression)
+		return fmt.Errorf("%w %d", errCompression, e.Compression)
 	case e.KeyID != 0:
-		return Envelope{}, fmt.Errorf("%w: key %d", errEncrypted, e.KeyID)
+		return fmt.Errorf("%w: key %d", errEncrypted, e.KeyID)
 	case e.Index >= e.Count:
-		return Envelope{}, errCommit
+		return errCommit
 	}
-	return e, e.parseBody()
+	return e.parseBody()
 }
 
 func (e *Envelope) parseBody() error {
-	b := e.body
-	for _, part := range [...]*[]byte{&e.Type, &e.Correlation, &e.Causation, &e.User} {
-		if len(b) < 1 || len(b) < 1+int(b[0]) {
-			return errShort
-		}
-		n := 1 + int(b[0])
-		*part, b = b[1:n:n], b[n:]
+	b, ok := e.body, true
+	if e.Type, b, ok = cutName(b); !ok {
+		return errShort
 	}
-	if len(b) < 4 {
+	if e.Correlation, b, ok = cutName(b); !ok {
+		return errShort
+	}
+	if e.Causation, b, ok = cutName(b); !ok {
+		return errShort
+	}
+	if e.User, b, ok = cutName(b); !ok || len(b) < 4 {
 		return errShort
 	}
 	n := int64(binary.BigEndian.Uint32(b))
@@ -249,6 +254,15 @@ func (e *Envelope) parseBody() error {
 	}
 	e.Metadata, e.Payload = b[4:4+n:4+n], b[4+n:len(b):len(b)]
 	return nil
+}
+
+// cutName takes a length and as many bytes off b.
+func cutName(b []byte) (name, rest []byte, ok bool) {
+	if len(b) < 1 || len(b) < 1+int(b[0]) {
+		return nil, nil, false
+	}
+	n := 1 + int(b[0])
+	return b[1:n:n], b[n:], true
 }
 
 // PositionOf returns the position that env carries, without verifying anything.

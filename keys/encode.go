@@ -4,25 +4,20 @@ import "encoding/binary"
 
 // Widths of the fixed parts of keys, in bytes.
 const (
-	kindLen     = 1
-	tenantLen   = 4
-	positionLen = 8
-	versionLen  = 8
-	indexIDLen  = 2
-	eventIDLen  = 16
+	kindLen    = 1
+	tenantLen  = 4
+	versionLen = 8
+	indexIDLen = 2
+	eventIDLen = 16
 )
 
-// Offsets that the append path patches once versions, positions and a new
-// tenant's number are known.
+// Offsets that the append path patches once versions and a new tenant's number are
+// known.
 const (
 	// TenantOffset is where the tenant stands in every per-tenant key.
 	TenantOffset = kindLen
 	// VersionFromEnd is how far before its end an event key holds its version.
 	VersionFromEnd = versionLen
-	// PositionOffset is where a position key holds its position.
-	PositionOffset = kindLen
-	// PositionKeyLen is the length of a position key.
-	PositionKeyLen = kindLen + positionLen
 	// EventIDKeyLen is the length of an event-id key.
 	EventIDKeyLen = kindLen + tenantLen + eventIDLen
 )

@@ -403,8 +403,8 @@ func TestOffsetsPointAtWhatIsPatched(t *testing.T) {
 		}
 	})
 	position := keys.AppendPosition(nil, math.MaxUint64)
-	if len(position) != keys.PositionKeyLen || !bytes.Equal(position[keys.PositionOffset:], bytes.Repeat([]byte{0xff}, 8)) {
-		t.Errorf("position key %x, want %d bytes with the position at %d", position, keys.PositionKeyLen, keys.PositionOffset)
+	if len(position) != 9 || !bytes.Equal(position[1:], bytes.Repeat([]byte{0xff}, 8)) {
+		t.Errorf("position key %x, want 9 bytes with the position behind the kind", position)
 	}
 	if id := keys.AppendEventID(nil, 1, keys.EventID{}); len(id) != keys.EventIDKeyLen {
 		t.Errorf("event-id key has %d bytes, want %d", len(id), keys.EventIDKeyLen)

@@ -26,8 +26,5 @@ func (b Batch) Delete(key []byte) {
 	copy(op.Key, key)
 }
 
-// Len returns the size of the batch in bytes.
-func (b Batch) Len() int { return b.b.Len() }
-
 // Release gives up a batch that was not submitted.
 func (b Batch) Release() { _ = b.b.Close() }

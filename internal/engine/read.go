@@ -50,6 +50,22 @@ func (e *Engine) NewPrefixIter(prefix []byte) (Iter, error) {
 	return e.NewIter(lower, upper)
 }
 
+// Start moves to the first key, or backward to the last.
+func (i Iter) Start(backward bool) bool {
+	if backward {
+		return i.it.Last()
+	}
+	return i.it.First()
+}
+
+// Step moves to the next key, or backward to the one before.
+func (i Iter) Step(backward bool) bool {
+	if backward {
+		return i.it.Prev()
+	}
+	return i.it.Next()
+}
+
 // First moves to the first key.
 func (i Iter) First() bool { return i.it.First() }
 
