@@ -38,7 +38,7 @@ func meanSizes(t *testing.T, size int) (payload, stored int) {
 			t.Fatal(err)
 		}
 		payload += len(data)
-		stored += codec.EnvelopeLen(p.event.Type, p.event.CorrelationID, p.event.CausationID, p.event.UserID, 0, len(data))
+		stored += len(codec.AppendEnvelope(nil, &codec.Envelope{Payload: data}, p.event.Type, p.event.CorrelationID, p.event.CausationID, p.event.UserID))
 	}
 	return payload / len(pool), stored / len(pool)
 }

@@ -115,8 +115,8 @@ func (db *DB) finish(t testing.TB) {
 	}
 }
 
-// Crash cuts the power: everything that was synced stays, and of what was not, a
-// part that the seed chooses. It returns the store as it is opened again; the old
+// Crash cuts the power: everything that was synced stays, and of what was not, any
+// part: how much is likely to stay depends on the seed. It returns the store as it is opened again; the old
 // one is of no use any more. Its clock and its ids go on.
 func Crash(t testing.TB, db *DB) *DB {
 	t.Helper()
