@@ -47,11 +47,17 @@ func newWaiter() *waiter {
 	}
 }
 
-// begin notes whose batch is about to be applied, in case it never returns.
-func (w *waiter) begin(r Reporter) {
-	w.mu.Lock()
-	w.applying = r
-	w.mu.Unlock()
+// begin notes whose batch is about to be applied, in case it never returns. If the
+// log failed meanwhile, fail may have passed already: then nothing may be applied.
+func (e *Engine) begin(r Reporter) error {
+	e.waiter.mu.Lock()
+	e.waiter.applying = r
+	e.waiter.mu.Unlock()
+	err := e.poison.get()
+	if err != nil {
+		e.waiter.end(nil)
+	}
+	return err
 }
 
 // end notes that the batch was applied. With a ticket, it is to be awaited.
@@ -161,7 +167,10 @@ func (e *Engine) Submit(b Batch, last keys.Position, reporter Reporter) error {
 		b.Release()
 		return err
 	}
-	e.waiter.begin(reporter)
+	if err := e.begin(reporter); err != nil {
+		b.Release()
+		return err
+	}
 	if err := e.apply(b.b, pebble.Sync); err != nil {
 		e.waiter.end(nil)
 		reporter.Report(err)
@@ -180,7 +189,10 @@ func (e *Engine) Write(b Batch, reporter Reporter) error {
 		b.Release()
 		return err
 	}
-	e.waiter.begin(reporter)
+	if err := e.begin(reporter); err != nil {
+		b.Release()
+		return err
+	}
 	err := e.apply(b.b, pebble.NoSync)
 	e.waiter.end(nil)
 	if err == nil {
