@@ -45,7 +45,7 @@ func TestEncodeStaysWithinItsAllocationBudget(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if !raceEnabled && got > tt.budget {
+		if !codec.RaceEnabled && got > tt.budget {
 			t.Errorf("%s: %v allocations, want at most %v", tt.name, got, tt.budget)
 		}
 	}

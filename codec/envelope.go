@@ -201,11 +201,21 @@ func (e *Envelope) parse(env []byte, tenant keys.TenantID, stream keys.StreamID,
 	if len(env) < EnvelopeHeaderLen {
 		return errShort
 	}
+	if env[0] == EnvelopeVersion && (len(stream) > keys.MaxNameBytes || binary.BigEndian.Uint64(env[offHeaderSum:]) != headerSum(env, tenant, stream, version)) {
+		return errHeaderSum
+	}
+	if err := e.parseHeader(env, env[EnvelopeHeaderLen:]); err != nil {
+		return err
+	}
+	if binary.BigEndian.Uint64(env[offBodySum:]) != xxhash.Sum64(e.body) {
+		return errBodySum
+	}
+	return e.parseBody()
+}
+
+func (e *Envelope) parseHeader(env, body []byte) error {
 	if env[0] != EnvelopeVersion {
 		return fmt.Errorf("%w %d", errVersion, env[0])
-	}
-	if len(stream) > keys.MaxNameBytes || binary.BigEndian.Uint64(env[offHeaderSum:]) != headerSum(env, tenant, stream, version) {
-		return errHeaderSum
 	}
 	e.Flags = env[offFlags]
 	e.Codec = ID(env[offCodec])
@@ -218,10 +228,8 @@ func (e *Envelope) parse(env []byte, tenant keys.TenantID, stream keys.StreamID,
 	e.RecordedAt = int64(binary.BigEndian.Uint64(env[offRecorded:]))
 	e.OccurredAt = int64(binary.BigEndian.Uint64(env[offOccurred:]))
 	e.EventID = keys.EventID(env[offID:offBodySum])
-	e.body = env[EnvelopeHeaderLen:]
+	e.body = body
 	switch {
-	case binary.BigEndian.Uint64(env[offBodySum:]) != xxhash.Sum64(e.body):
-		return errBodySum
 	case e.Flags&^knownFlags != 0:
 		return fmt.Errorf("%w %#02x", errFlags, e.Flags)
 	case e.Compression != CompressionNone:
@@ -231,7 +239,7 @@ func (e *Envelope) parse(env []byte, tenant keys.TenantID, stream keys.StreamID,
 	case e.Index >= e.Count:
 		return errCommit
 	}
-	return e.parseBody()
+	return nil
 }
 
 func (e *Envelope) parseBody() error {
@@ -272,4 +280,60 @@ func PositionOf(env []byte) (position keys.Position, ok bool) {
 		return 0, false
 	}
 	return keys.Position(binary.BigEndian.Uint64(env[offPosition:])), true
+}
+
+// HeaderSumOf returns the sum that stands in env's header, without verifying
+// anything. It covers the event's place and, through the body's sum, all of it. ok is
+// false if env is too short to be an envelope.
+func HeaderSumOf(env []byte) (sum uint64, ok bool) {
+	if len(env) < EnvelopeHeaderLen {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(env[offHeaderSum:]), true
+}
+
+// CommitOf returns the place in the commit, and the commit's size, that env carries,
+// without verifying anything.
+//
+// REQUIRES: env is an envelope.
+func CommitOf(env []byte) (index, count int) {
+	return int(binary.BigEndian.Uint16(env[offIndex:])), int(binary.BigEndian.Uint16(env[offCount:]))
+}
+
+// PackedHeaderLen is the length of what [PackHeader] leaves of an envelope's header.
+const PackedHeaderLen = offPosition + offBodySum - offRecorded
+
+// PackHeader appends the header of env without what can be told from elsewhere: the
+// position and the sums. The body is packed by whoever packs.
+//
+// REQUIRES: env is a sound envelope.
+func PackHeader(dst, env []byte) []byte {
+	dst = append(dst, env[:offPosition]...)
+	return append(dst, env[offRecorded:offBodySum]...)
+}
+
+// ParsePacked takes apart an envelope whose header was packed. Nothing is verified but
+// its form: the sum of what it was packed into vouches for the bytes and the place.
+func (e *Envelope) ParsePacked(header []byte, position keys.Position, body []byte) error {
+	var full [EnvelopeHeaderLen]byte
+	unpackHeader(&full, header, position)
+	if err := e.parseHeader(full[:], body); err != nil {
+		return err
+	}
+	return e.parseBody()
+}
+
+// UnpackEnvelope appends the envelope, sums and all, that [PackHeader] packed.
+func UnpackEnvelope(dst, header, body []byte, tenant keys.TenantID, stream keys.StreamID, version keys.Version, position keys.Position) []byte {
+	var full [EnvelopeHeaderLen]byte
+	unpackHeader(&full, header, position)
+	binary.BigEndian.PutUint64(full[offBodySum:], xxhash.Sum64(body))
+	binary.BigEndian.PutUint64(full[offHeaderSum:], headerSum(full[:], tenant, stream, version))
+	return append(append(dst, full[:]...), body...)
+}
+
+func unpackHeader(full *[EnvelopeHeaderLen]byte, header []byte, position keys.Position) {
+	copy(full[:], header[:offPosition])
+	binary.BigEndian.PutUint64(full[offPosition:], uint64(position))
+	copy(full[offRecorded:], header[offPosition:PackedHeaderLen])
 }

@@ -100,6 +100,11 @@ func jsonFault(data []byte) error {
 
 func decodeJSON(data []byte, v any) (err error) {
 	defer caught(&err)
+	if json.Valid(data) { // else the decoder says what is wrong
+		if err := checkValidJSON(data); err != nil {
+			return err
+		}
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	if err := dec.Decode(v); err != nil {

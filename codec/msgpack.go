@@ -99,6 +99,15 @@ func decodeMsgpack(data []byte, v any) (err error) {
 	if err := scan.finish(data); err != nil {
 		return err
 	}
+	var s *shape
+	if t := reflect.TypeOf(v); t != nil {
+		s = shapeOf(t, Msgpack)
+	}
+	if s != nil && (s.narrow || scan.huge) {
+		if _, err := fits(data, 0, s); err != nil {
+			return err
+		}
+	}
 	d := msgpackDecoders.Get().(*msgpackDecoder)
 	defer d.release()
 	defer caught(&err)
@@ -109,6 +118,9 @@ func decodeMsgpack(data []byte, v any) (err error) {
 	}
 	if d.r.pos < len(data) {
 		return errTrailing // a method of v's type has not read all of its value
+	}
+	if s != nil && s.times {
+		intoUTC(reflect.ValueOf(v), s)
 	}
 	return nil
 }

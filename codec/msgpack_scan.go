@@ -194,6 +194,7 @@ type scanner struct {
 	left     [MaxDepth]int32 // values to come in each of them
 	elements int
 	ext      bool // there is an extension
+	huge     bool // there is an integer above the greatest int64
 	done     bool // the value is complete
 }
 
@@ -219,6 +220,7 @@ func (s *scanner) scan(b []byte, whole bool) error {
 		if s.pos < len(b) {
 			if size := scalarSize(b[s.pos]); size > 0 && size <= len(b)-s.pos && s.elements < MaxElements {
 				s.elements++
+				s.huge = s.huge || b[s.pos] == 0xcf && b[s.pos+1] >= 0x80
 				s.pos += size
 				s.completed()
 				continue

@@ -3,7 +3,9 @@ package codec
 import (
 	"bytes"
 	"encoding"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"sync"
@@ -115,18 +117,60 @@ func (s *mapSorter) compare(x, y pair) int {
 	}
 }
 
-// twice reports two neighbours of sorted pairs with the same key.
+// twice reports a key that occurs twice in sorted pairs: among neighbours, or in two
+// forms of the same, as a number in one byte and in two.
 func (s *mapSorter) twice(pairs []pair) error {
 	for i := 1; i < len(pairs); i++ {
 		if s.compare(pairs[i-1], pairs[i]) == 0 {
-			k, _ := readToken(s.b, pairs[i].key)
-			if k.kind == kindStr {
-				return fmt.Errorf("at byte %d: key %q occurs twice in one map", k.start, s.b[k.body:k.end])
-			}
-			return fmt.Errorf("at byte %d: key 0x%x occurs twice in one map", k.start, s.b[pairs[i].key:pairs[i].value])
+			return s.twiceError(pairs[i])
 		}
 	}
+	var buf [16]byte
+	forms := func(p pair) bool { return !bytes.Equal(s.key(buf[:0], p), s.b[p.key:p.value]) }
+	if !slices.ContainsFunc(pairs, forms) {
+		return nil
+	}
+	seen := make(map[string]bool, len(pairs))
+	for _, p := range pairs {
+		key := string(s.key(nil, p))
+		if seen[key] {
+			return s.twiceError(p)
+		}
+		seen[key] = true
+	}
 	return nil
+}
+
+func (s *mapSorter) twiceError(p pair) error {
+	k, _ := readToken(s.b, p.key) // value has read it
+	if k.kind == kindStr {
+		return fmt.Errorf("at byte %d: key %q occurs twice in one map", k.start, s.b[k.body:k.end])
+	}
+	return fmt.Errorf("at byte %d: key 0x%x occurs twice in one map", k.start, s.b[p.key:p.value])
+}
+
+// key appends a pair's key in the form that all of the same value have: what decoders
+// take for the same key, whatever its width, and whether it is text or bytes.
+func (s *mapSorter) key(dst []byte, p pair) []byte {
+	k, _ := readToken(s.b, p.key)
+	switch k.kind {
+	case kindUint:
+		return appendMsgpackUint(dst, k.uint(s.b))
+	case kindInt:
+		return appendMsgpackInt(dst, int64(k.uint(s.b)))
+	case kindFloat32, kindFloat64:
+		f := k.float(s.b)
+		if f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+			return appendMsgpackInt(dst, int64(f))
+		}
+		return binary.BigEndian.AppendUint64(append(dst, 0xcb), math.Float64bits(f))
+	case kindStr, kindBin:
+		return appendMsgpackString(dst, s.b[k.body:k.end])
+	case kindExt:
+		return append(append(dst, 0xc7, byte(k.ext)), s.b[k.body:k.end]...)
+	default:
+		return append(dst, s.b[p.key:p.value]...)
+	}
 }
 
 // keyOrder caches inKeyOrder by type, as the library caches its encoders.

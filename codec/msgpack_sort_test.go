@@ -2,8 +2,10 @@ package codec_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,5 +123,29 @@ func TestStringKeysComeFirstInByteOrder(t *testing.T) {
 	want := "\x86\xa1a\x03\xd9\x28" + long + "\x02\xa1c\x01\x07\x05\xc3\x06\xff\x04"
 	if string(got) != want {
 		t.Errorf("encoded to %q, want %q", got, want)
+	}
+}
+
+// What decoders take for one key is one, however it is written: of the two values only
+// one would come out.
+func TestAKeyInTwoFormsIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"1 in one byte and in two":       "8201a161cc01a162",
+		"-1 in one byte and in two":      "82ff01d0ff02",
+		"1 with and without a sign":      "82cc0101d00102",
+		"1.0 in four bytes and in eight": "82ca3f80000001cb3ff000000000000002",
+		"1 and 1.0":                      "820101ca3f80000002",
+		"0.0 and -0.0":                   "82cb000000000000000001cb800000000000000002",
+		"text and bytes":                 "82a16101c4016102",
+		"a time in two headers":          "82d6ff0000000001c704ff0000000002",
+	} {
+		data, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := codec.Encode(nil, codec.Msgpack, codec.Encoded(data)); err == nil || !strings.Contains(err.Error(), "occurs twice") {
+			t.Errorf("%s: got %v, want that a key occurs twice", name, err)
+		}
 	}
 }

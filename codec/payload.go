@@ -68,7 +68,9 @@ func Encode(dst []byte, id ID, v any) ([]byte, error) {
 //
 // A v of type *[Encoded] gets a copy of data, whatever the codec. [Raw] decodes
 // into *[]byte, *string and *any too. Into an untyped value, [JSON] numbers come
-// as json.Number, and [Msgpack] integers in the smallest type that holds them.
+// as json.Number, and [Msgpack] integers in the smallest type that holds them. An
+// integer that does not fit into its Go type is an error, as is JSON in which an object
+// has a name twice. Of [Msgpack], times in typed values come in UTC.
 //
 // Errors are of type [*Error]; v may then have been written in part.
 func Decode(id ID, eventType string, schema keys.SchemaVersion, data []byte, v any) error {

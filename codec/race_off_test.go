@@ -1,5 +1,5 @@
 //go:build !race
 
-package codec_test
+package codec
 
-const raceEnabled = false
+const RaceEnabled = false

@@ -26,3 +26,9 @@ func Range(prefix []byte) (lower, upper []byte, err error) {
 func StreamPrefix(dst []byte, tenant TenantID, prefix string) []byte {
 	return AppendPartPrefix(appendTenant(dst, KindEvent, tenant), prefix)
 }
+
+// SnapshotPrefix appends the prefix of the keys of all snapshots of a tenant's streams
+// whose names start with prefix.
+func SnapshotPrefix(dst []byte, tenant TenantID, prefix string) []byte {
+	return AppendPartPrefix(appendTenant(dst, KindSnapshot, tenant), prefix)
+}

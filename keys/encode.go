@@ -18,6 +18,9 @@ const (
 	TenantOffset = kindLen
 	// VersionFromEnd is how far before its end an event key holds its version.
 	VersionFromEnd = versionLen
+	// PositionKeyLen is the length of the keys that are a position: of a pointer, a
+	// seal, a segment.
+	PositionKeyLen = kindLen + 8
 	// EventIDKeyLen is the length of an event-id key.
 	EventIDKeyLen = kindLen + tenantLen + eventIDLen
 )
@@ -77,9 +80,13 @@ func AppendIndex(dst []byte, tenant TenantID, index IndexID, term string, positi
 }
 
 // AppendIndexTerm appends the prefix that the postings of one term share.
-func AppendIndexTerm(dst []byte, tenant TenantID, index IndexID, term string) []byte {
-	dst = binary.BigEndian.AppendUint16(appendTenant(dst, KindIndex, tenant), uint16(index))
-	return AppendPart(dst, term)
+func AppendIndexTerm[T ~string | ~[]byte](dst []byte, tenant TenantID, index IndexID, term T) []byte {
+	return AppendPart(AppendIndexTerms(dst, tenant, index), term)
+}
+
+// AppendIndexTerms appends the prefix that the postings of all terms of an index share.
+func AppendIndexTerms(dst []byte, tenant TenantID, index IndexID) []byte {
+	return binary.BigEndian.AppendUint16(appendTenant(dst, KindIndex, tenant), uint16(index))
 }
 
 // AppendSnapshot appends the key of stream's snapshot at version. Versions are
@@ -103,6 +110,21 @@ func AppendView(dst []byte, tenant TenantID, projection string, generation uint6
 func AppendViewGeneration(dst []byte, tenant TenantID, projection string, generation uint64) []byte {
 	dst = AppendPart(appendTenant(dst, KindView, tenant), projection)
 	return binary.BigEndian.AppendUint64(dst, generation)
+}
+
+// besideView is set in the generation of what lies beside the view of that generation.
+// No view has a generation that great.
+const besideView = 1 << 63
+
+// AppendBesideGeneration appends the prefix that everything shares that lies beside one
+// generation of a view: records that belong to it and are none of its own.
+func AppendBesideGeneration(dst []byte, tenant TenantID, projection string, generation uint64) []byte {
+	return AppendViewGeneration(dst, tenant, projection, generation|besideView)
+}
+
+// AppendBeside appends the prefix of what lies there under one name.
+func AppendBeside(dst []byte, tenant TenantID, projection string, generation uint64, name string) []byte {
+	return AppendPart(AppendBesideGeneration(dst, tenant, projection, generation), name)
 }
 
 // AppendDerived appends the key of the state called name of the derived thing

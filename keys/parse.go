@@ -58,7 +58,7 @@ func (r *reader) part() string {
 	if r.fault != "" {
 		return ""
 	}
-	part, rest, ok := parsePart(r.rest)
+	part, rest, ok := ParsePart(r.rest)
 	if !ok {
 		r.fault = "malformed part"
 		return ""

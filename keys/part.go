@@ -12,13 +12,13 @@ const (
 )
 
 // AppendPart appends the escaped and terminated form of part to dst.
-func AppendPart(dst []byte, part string) []byte {
+func AppendPart[T ~string | ~[]byte](dst []byte, part T) []byte {
 	return append(AppendPartPrefix(dst, part), escape, terminator)
 }
 
 // AppendPartPrefix appends the escaped form of prefix without a terminator: every
 // part that starts with prefix has an encoding that starts with it.
-func AppendPartPrefix(dst []byte, prefix string) []byte {
+func AppendPartPrefix[T ~string | ~[]byte](dst []byte, prefix T) []byte {
 	for i := 0; i < len(prefix); i++ {
 		if prefix[i] == escape {
 			dst = append(dst, escape, escapedNUL)
@@ -40,9 +40,10 @@ func partLen(part string) int {
 	return n
 }
 
-// parsePart reads one part from the front of b and returns it with what follows.
+// ParsePart reads one part that [AppendPart] wrote from the front of b and returns it
+// with what follows, which shares b's memory.
 // ok is false if b does not start with a whole, well-formed part.
-func parsePart(b []byte) (part string, rest []byte, ok bool) {
+func ParsePart(b []byte) (part string, rest []byte, ok bool) {
 	at := bytes.IndexByte(b, escape)
 	if at < 0 || at+1 >= len(b) {
 		return "", nil, false

@@ -1,7 +1,10 @@
-// Package snapshot is the room for snapshots of an aggregate's state: the record
-// (zstd, with an xxhash64 over the stored bytes and the identity), when to take one,
-// how many to keep, and what to fall back to. The kind of key that holds them,
-// keys.KindSnapshot, is reserved in format 1.
+// Package snapshot owns the stored form of an aggregate's state ([Append], [Parse]), and
+// says when to take one ([Policy]) and how many to keep.
 //
-// It exports nothing yet: an aggregate is loaded by reading its stream.
+// A snapshot is what the first events of a stream, up to a version, come to. It is
+// derived from them: whoever has none reads the events, and whoever finds one damaged,
+// or of another type, reads the events too. So it can always be dropped.
+//
+// docs/FORMAT.md draws the record. The package knows no store: package eventstream keeps
+// the records, package aggregate takes and uses them.
 package snapshot
