@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -12,7 +13,7 @@ import (
 
 // Reporter is told the outcome of a batch: nil once it is durable, or the failure of
 // the log, after which nobody knows. Of several calls the first counts: a failure may
-// be told again. Report must not block.
+// be told again. Report must not block. Reporters are compared with ==.
 type Reporter interface {
 	Report(err error)
 }
@@ -29,10 +30,10 @@ type ticket struct {
 // by a disk that never answers. Batches arrive and become durable in log order.
 type waiter struct {
 	mu       sync.Mutex
-	applying Reporter // of the batch that is being handed over
-	queue    []ticket // handed over, nobody awaits them yet
-	taken    []ticket // being awaited
-	next     int      // of taken: the first whose outcome was not told
+	applying []Reporter // of the batches that are being handed over
+	queue    []ticket   // handed over, nobody awaits them yet
+	taken    []ticket   // being awaited
+	next     int        // of taken: the first whose outcome was not told
 	spare    []ticket
 	wake     chan struct{}
 	stop     chan struct{}
@@ -51,19 +52,20 @@ func newWaiter() *waiter {
 // log failed meanwhile, fail may have passed already: then nothing may be applied.
 func (e *Engine) begin(r Reporter) error {
 	e.waiter.mu.Lock()
-	e.waiter.applying = r
+	e.waiter.applying = append(e.waiter.applying, r)
 	e.waiter.mu.Unlock()
 	err := e.poison.get()
 	if err != nil {
-		e.waiter.end(nil)
+		e.waiter.end(r, nil)
 	}
 	return err
 }
 
-// end notes that the batch was applied. With a ticket, it is to be awaited.
-func (w *waiter) end(t *ticket) {
+// end notes that r's batch was applied. With a ticket, it is to be awaited.
+func (w *waiter) end(r Reporter, t *ticket) {
 	w.mu.Lock()
-	w.applying = nil
+	i := slices.Index(w.applying, r)
+	w.applying = slices.Delete(w.applying, i, i+1)
 	first := len(w.queue) == 0
 	if t != nil {
 		w.queue = append(w.queue, *t)
@@ -101,8 +103,8 @@ func (w *waiter) tell(t ticket, err error) {
 func (w *waiter) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.applying != nil {
-		w.applying.Report(err)
+	for _, r := range w.applying {
+		r.Report(err)
 	}
 	for _, tickets := range [][]ticket{w.taken[w.next:], w.queue} {
 		for _, t := range tickets {
@@ -159,7 +161,8 @@ func (e *Engine) finish(t ticket) error {
 // Submit hands b over to the log, and has reporter told once it is durable, perhaps
 // before the call returns. last is the greatest position that b assigns, or 0. Calls
 // must be ordered by the caller: the order of calls is the order in the log. Submit
-// takes b over in any case.
+// takes b over in any case. It may be held inside Pebble, while writes stall or, after
+// a failure, for good: only goroutines that nobody waits for may call it.
 //
 // An error says that nothing was handed over, and nothing is told.
 func (e *Engine) Submit(b Batch, last keys.Position, reporter Reporter) error {
@@ -172,11 +175,11 @@ func (e *Engine) Submit(b Batch, last keys.Position, reporter Reporter) error {
 		return err
 	}
 	if err := e.apply(b.b, pebble.Sync); err != nil {
-		e.waiter.end(nil)
+		e.waiter.end(reporter, nil)
 		reporter.Report(err)
 		return nil
 	}
-	e.waiter.end(&ticket{last: last, batch: b.b, reporter: reporter})
+	e.waiter.end(reporter, &ticket{last: last, batch: b.b, reporter: reporter})
 	return nil
 }
 
@@ -194,7 +197,7 @@ func (e *Engine) Write(b Batch, reporter Reporter) error {
 		return err
 	}
 	err := e.apply(b.b, pebble.NoSync)
-	e.waiter.end(nil)
+	e.waiter.end(reporter, nil)
 	if err == nil {
 		_ = b.b.Close() // always nil: it only recycles the batch
 	}
@@ -246,18 +249,33 @@ func (o outcome) Report(err error) {
 }
 
 // SubmitAndWait hands b over and waits until it is durable. If ctx ends first, it
-// returns ctx's error; the batch goes its way.
+// returns ctx's error; the batch goes its way. The caller is never held inside
+// Pebble, as Submit's may be.
 func (e *Engine) SubmitAndWait(ctx context.Context, b Batch, last keys.Position) error {
 	o := make(outcome, 1)
-	if err := e.Submit(b, last, o); err != nil {
-		return err
-	}
+	go func() {
+		if err := e.Submit(b, last, o); err != nil {
+			o.Report(err)
+		}
+	}()
 	select {
 	case err := <-o:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// WriteAndWait is Write for one who waits, and who is not held inside Pebble if the log
+// fails.
+func (e *Engine) WriteAndWait(b Batch) error {
+	o := make(outcome, 1)
+	go func() {
+		if err := e.Write(b, o); err != nil {
+			o.Report(err)
+		}
+	}()
+	return <-o
 }
 
 // Sync makes everything durable that was submitted or written before the call.

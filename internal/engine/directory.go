@@ -15,8 +15,11 @@ const (
 	fileIdentity     = "STORE"
 	fileIdentityCopy = "STORE.2"
 	fileCreating     = "CREATING" // there from before the database is created until the identity is written
+	fileMark         = "HWM"
 	fileLock         = "lock"
-	temporarySuffix  = ".tmp" // of a file that is being written, to be renamed
+	fileBackup       = "BACKUP"  // in a backup; empty in one, or in a restored store, that is being made
+	fileBallast      = "BALLAST" // room that is set aside, see ballast
+	temporarySuffix  = ".tmp"    // of a file that is being written, to be renamed
 	dirPebble        = "db"
 )
 
@@ -25,6 +28,7 @@ var (
 	ErrLocked       = errors.New("directory is locked")
 	ErrExists       = errors.New("store exists already")
 	ErrNotExist     = errors.New("store does not exist")
+	ErrIsBackup     = errors.New("directory is a backup")
 	ErrIdentityLost = errors.New("both identity files, STORE and STORE.2, are missing or damaged")
 )
 
@@ -51,6 +55,8 @@ type DirectoryConfig struct {
 	ReadOnly         bool
 	ErrorIfExists    bool
 	ErrorIfNotExists bool
+	Backup           bool   // a backup is opened as well, to check it
+	Reserve          uint64 // bytes that must be free for a store to be created
 }
 
 // OpenDirectory locks the store's directory and reads who it is. A directory that
@@ -66,6 +72,9 @@ func OpenDirectory(cfg DirectoryConfig) (opened *Directory, err error) {
 		return nil, err
 	}
 	if !found {
+		if err := checkRoom(d.fs, d.Path, cfg.Reserve); err != nil {
+			return nil, err
+		}
 		if err := makeDir(d.fs, d.Path); err != nil {
 			return nil, fmt.Errorf("create directory: %w", err)
 		}
@@ -73,7 +82,7 @@ func OpenDirectory(cfg DirectoryConfig) (opened *Directory, err error) {
 	if d.Path, err = canonical(d.fs, d.Path); err != nil {
 		return nil, err
 	}
-	if d.lock, err = d.takeLock(); err != nil {
+	if d.lock, err = d.takeLock(cfg.ReadOnly); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -87,7 +96,7 @@ func OpenDirectory(cfg DirectoryConfig) (opened *Directory, err error) {
 		return nil, err
 	}
 	if found {
-		return d, d.mend(cfg.ReadOnly)
+		return d, nil
 	}
 	d.Fresh = true
 	return d, d.begin()
@@ -133,6 +142,9 @@ func (d *Directory) look(cfg DirectoryConfig) (found bool, err error) {
 	for _, name := range names {
 		has[name] = true
 	}
+	if has[fileBackup] && !cfg.Backup {
+		return false, ErrIsBackup
+	}
 	if has[fileIdentity] || has[fileIdentityCopy] {
 		if cfg.ErrorIfExists {
 			return false, ErrExists
@@ -146,7 +158,7 @@ func (d *Directory) look(cfg DirectoryConfig) (found bool, err error) {
 		return false, ErrIdentityLost
 	}
 	for _, name := range names {
-		if name != fileLock && name != fileCreating+temporarySuffix { // a creation that had hardly begun
+		if name != fileLock && name != fileBallast && name != fileCreating+temporarySuffix { // a creation that had hardly begun
 			return false, &NotAStoreError{Reason: fmt.Sprintf("the directory holds other files, as %q", name)}
 		}
 	}
@@ -183,12 +195,10 @@ func (d *Directory) readIdentity() error {
 	return nil
 }
 
-// mend writes a missing or damaged copy of the identity again from the other, and
-// ends a creation that was interrupted after its last step that counts.
-func (d *Directory) mend(readOnly bool) error {
-	if readOnly {
-		return nil
-	}
+// Mend writes a missing or damaged copy of the identity again from the other, and
+// ends a creation that was interrupted after its last step that counts. It is for a
+// store that passed the checks of Open.
+func (d *Directory) Mend() error {
 	for _, name := range []string{fileIdentity, fileIdentityCopy} {
 		if _, err := readIdentity(d.fs, d.fs.PathJoin(d.Path, name)); err == nil {
 			continue
@@ -208,6 +218,10 @@ func (d *Directory) begin() error {
 	}
 	if err := d.fs.RemoveAll(d.PebbleDir()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("create store: clear an interrupted creation: %w", err)
+	}
+	// Pebble would let others read it, should the directory above be open to them.
+	if err := d.fs.MkdirAll(d.PebbleDir(), 0o700); err != nil {
+		return fmt.Errorf("create store: %w", err)
 	}
 	return nil
 }
@@ -238,18 +252,6 @@ func (d *Directory) removeMarker() error {
 
 // Close lets go of the lock.
 func (d *Directory) Close() error { return d.lock.Close() }
-
-func (d *Directory) takeLock() (io.Closer, error) {
-	path := d.fs.PathJoin(d.Path, fileLock)
-	if d.fs == vfs.Default {
-		return lockFile(path)
-	}
-	lock, err := d.fs.Lock(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
-	}
-	return lock, nil
-}
 
 // canonical resolves symbolic links, so that two ways to one directory meet at one
 // lock. Only the operating system's file system has them.

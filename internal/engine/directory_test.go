@@ -27,7 +27,7 @@ func established(t *testing.T) string {
 	if !d.Fresh {
 		t.Error("a folder that was just made holds a store")
 	}
-	if err := os.Mkdir(d.PebbleDir(), 0o700); err != nil {
+	if err := os.MkdirAll(d.PebbleDir(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Establish(anIdentity()); err != nil {
@@ -116,7 +116,7 @@ func TestDirectoriesThatAreRefused(t *testing.T) {
 				t.Fatalf("got %v, %v, want no directory and an error with %v %q", d, err, tt.want, tt.text)
 			}
 			// The lock is free again: only what was refused stands in the way.
-			lock, err := lockFile(filepath.Join(path, fileLock))
+			lock, err := lockFile(filepath.Join(path, fileLock), false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,8 +174,8 @@ func TestAnInterruptedCreationIsBegunAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer closeDirectory(t, d)
-			if _, err := os.Stat(d.PebbleDir()); !d.Fresh || !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("fresh %v, what was left of the database: %v", d.Fresh, err)
+			if names, err := os.ReadDir(d.PebbleDir()); !d.Fresh || err != nil || len(names) > 0 {
+				t.Errorf("fresh %v, what was left of the database: %v, %v", d.Fresh, names, err)
 			}
 		})
 	}
@@ -196,6 +196,9 @@ func TestACreationThatLacksItsLastStepIsEnded(t *testing.T) {
 	defer closeDirectory(t, d)
 	if d.Fresh || d.Identity != anIdentity() {
 		t.Errorf("got fresh %v, identity %+v", d.Fresh, d.Identity)
+	}
+	if err := d.Mend(); err != nil {
+		t.Fatal(err)
 	}
 	names, err := os.ReadDir(path)
 	if err != nil {

@@ -1,10 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,22 +17,22 @@ import (
 // newest format of the Pebble that is linked.
 const PebbleFormat = pebble.FormatMajorVersion(24)
 
-// closeTimeout bounds how long Close waits for Pebble.
-const closeTimeout = 10 * time.Second
-
 // ErrAbandoned is returned by Close when Pebble did not let go. Only a new process
 // can open the store again.
 var ErrAbandoned = errors.New("pebble did not let go of the store: it can be opened again only by a new process")
 
 // Config says what to open and how.
 type Config struct {
-	FS            vfs.FS // nil: the operating system's, with Pebble's watch over slow disks
+	FS            vfs.FS // nil: the operating system's
 	Dir           string // Pebble's directory
+	StoreDir      string // the store's, above it; empty: nobody looks at how full the disk is
 	ReadOnly      bool
 	Create        bool // the directory holds no database yet, and must not
 	CacheBytes    int64
 	MemTableBytes int64
+	AppendBytes   int64 // the greatest batch that is submitted
 	Logger        *slog.Logger
+	ClosePatience time.Duration // how long Close waits for Pebble; 0: 10 seconds
 	// OnPoison is called once, when the log fails. It must not block.
 	OnPoison func(error)
 }
@@ -43,19 +44,34 @@ type Engine struct {
 	Durable Watermark
 
 	db       *pebble.DB
+	fs       vfs.FS
+	dir      string // Pebble's
 	readOnly bool
 	log      *slog.Logger
+	patience time.Duration // of Close
 	poison   *poison
 	waiter   *waiter
-	health   io.Closer // the watch over slow disks; nil with a file system of the caller's
+	edge     *edge
+	files    *copyingFS
+
+	checkpoint chan struct{} // a slot
+	manifest   atomic.Bool   // this session has written one: see writeManifest
 }
 
 // Open opens Pebble in cfg.Dir.
 func Open(cfg Config) (*Engine, error) {
 	e := &Engine{
+		fs:       cfg.FS,
+		dir:      cfg.Dir,
 		readOnly: cfg.ReadOnly,
 		log:      cfg.Logger,
+		patience: cmp.Or(cfg.ClosePatience, 10*time.Second),
 		waiter:   newWaiter(),
+
+		checkpoint: make(chan struct{}, 1),
+	}
+	if e.fs == nil {
+		e.fs = vfs.Default
 	}
 	e.poison = newPoison(func(err error) {
 		e.waiter.fail(err)
@@ -64,9 +80,15 @@ func Open(cfg Config) (*Engine, error) {
 		}
 	})
 	if err := e.open(cfg); err != nil {
+		if cfg.ReadOnly { // nothing was written that could have failed
+			err = openFailure(err)
+		}
 		return nil, err
 	}
 	go e.await()
+	if !cfg.ReadOnly {
+		e.edge.watching.Go(e.edge.watch)
+	}
 	return e, nil
 }
 
@@ -109,14 +131,27 @@ func (e *Engine) openPebble(cfg Config) (db *pebble.DB, err error) {
 	cache := pebble.NewCache(cfg.CacheBytes)
 	defer cache.Unref()
 	listener := newListener(cfg.Logger)
-	if cfg.FS == nil {
-		// Pebble would add this watch itself, but not end it if Open fails.
-		cfg.FS, e.health = vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, listener.DiskSlow)
-		defer func() {
-			if err != nil {
-				_ = e.health.Close()
-			}
-		}()
+	e.edge = newEdge(&cfg, listener.DiskSlow)
+	e.edge.listen(listener)
+	listener.ManifestCreated = func(info pebble.ManifestCreateInfo) {
+		if info.Err == nil {
+			e.manifest.Store(true)
+		}
+	}
+	defer func() {
+		if err != nil {
+			_ = e.edge.health.Close()
+		}
+	}()
+	if !cfg.ReadOnly {
+		if err := e.edge.makeRoom(cfg.Dir); err != nil {
+			return nil, err
+		}
+	}
+	e.files = &copyingFS{FS: e.edge.fs, base: e.edge.base, dir: cfg.Dir}
+	cfg.FS = e.files
+	if cfg.ReadOnly {
+		cfg.FS = readOnlyFS{e.files}
 	}
 	opts := PebbleOptions(cfg, cache, &pebbleLogger{log: e.log, poison: e.poison})
 	opts.EventListener = listener
@@ -133,6 +168,9 @@ const slowDisk = 5 * time.Second
 // blockSize is the size of table blocks, before compression.
 const blockSize = 16 << 10
 
+// memTables is how many tables may be in memory before writes are held.
+const memTables = 4
+
 // PebbleOptions returns what Pebble is opened with; the benchmark's baseline uses the
 // same. What it leaves out is Pebble's
 // default: no bloom filters, which do not help Get of keys that are missing, no
@@ -147,7 +185,7 @@ func PebbleOptions(cfg Config, cache *pebble.Cache, logger pebble.Logger) *pebbl
 		ErrorIfExists:               cfg.Create,
 		ErrorIfNotExists:            !cfg.Create,
 		MemTableSize:                uint64(cfg.MemTableBytes),
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTables,
 		Logger:                      logger,
 	}
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
@@ -156,6 +194,9 @@ func PebbleOptions(cfg Config, cache *pebble.Cache, logger pebble.Logger) *pebbl
 	}
 	return opts
 }
+
+// ReadOnly reports whether nothing can be written.
+func (e *Engine) ReadOnly() bool { return e.readOnly }
 
 // Poisoned returns a channel that is closed when the log fails.
 func (e *Engine) Poisoned() <-chan struct{} { return e.poison.ch }
@@ -167,6 +208,7 @@ func (e *Engine) PoisonErr() error { return e.poison.get() }
 // everyone else who waits gets [ErrAbandoned].
 func (e *Engine) Abandon() error {
 	_ = e.poison.set(ErrAbandoned) // an earlier failure stands
+	e.edge.signal()                // and no wait: the disk may not answer
 	return ErrAbandoned
 }
 
@@ -175,13 +217,14 @@ func (e *Engine) Abandon() error {
 func (e *Engine) Close() error {
 	closed := make(chan error, 1)
 	go func() { closed <- e.closePebble() }()
-	timeout := time.NewTimer(closeTimeout)
+	timeout := time.NewTimer(e.patience)
 	defer timeout.Stop()
 	select {
 	case err := <-closed:
 		return err
 	case <-timeout.C:
 		_ = e.poison.set(ErrAbandoned) // an earlier failure stays the reason
+		e.edge.signal()
 		return ErrAbandoned
 	}
 }
@@ -196,20 +239,49 @@ func (e *Engine) closePebble() (err error) {
 	// still decides whether the log is sound.
 	close(e.waiter.stop)
 	<-e.waiter.stopped
-	if !e.readOnly && e.poison.get() == nil {
-		// At rest the newest events lie in checksummed tables, not in the log's last
-		// block, where Pebble takes damage for the end of the log.
-		if err := e.db.Flush(); err != nil {
-			return errors.Join(fmt.Errorf("flush: %w", err), e.closeFiles())
-		}
-	}
-	return e.closeFiles()
+	err = e.flush()
+	e.edge.halt()
+	return errors.Join(err, e.db.Close(), e.edge.health.Close())
 }
 
-func (e *Engine) closeFiles() error {
-	err := e.db.Close()
-	if e.health != nil {
-		err = errors.Join(err, e.health.Close())
+// flush moves the newest events into tables: at rest they lie there under checksums,
+// and not in the log's last block, where Pebble takes damage for the end of the log.
+//
+// It also begins a new log, which Pebble does not survive if it fails, and it would
+// never end on a disk that takes no tables. So it is left out where it would not go
+// well: the events are in the log, and the next Open moves them.
+func (e *Engine) flush() error {
+	if e.readOnly || e.poison.get() != nil {
+		return nil
 	}
-	return err
+	e.edge.disk.look(0)
+	if e.edge.disk.get() == DiskFull || e.edge.breaker.inARow() > 0 {
+		e.log.Warn("the newest events stay in the log: the disk takes no tables")
+		return nil
+	}
+	flushed, err := e.db.AsyncFlush()
+	if err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	ticker := time.NewTicker(flushCheck)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-flushed:
+			return nil
+		case <-e.poison.ch:
+			return nil
+		case <-ticker.C:
+			if n := e.edge.breaker.inARow(); n >= flushTries {
+				e.log.Warn("the newest events stay in the log: the flush fails", slog.Int("failures_in_a_row", n))
+				return nil
+			}
+		}
+	}
 }
+
+// A flush at Close is given up after so many attempts, which are counted so often.
+const (
+	flushTries = 4
+	flushCheck = 10 * time.Millisecond
+)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,8 +23,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(rotationVariable) != "" {
+		rotatePlain()
+		return
+	}
 	// One test parks a goroutine for good, as the engine does with one of Pebble's.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nexus-erp/eventstream/internal/engine.(*pebbleLogger).Fatalf"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/nexus-erp/eventstream/internal/engine.(*pebbleLogger).Fatalf"),
+		// A Pebble that was given up keeps its files open, and they are watched.
+		goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2/vfs.(*diskHealthCheckingFile).startTicker.func1"),
+		goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2/vfs.(*diskHealthCheckingFS).startTickerLocked.func1"))
 }
 
 var ctx = context.Background()
@@ -175,11 +185,26 @@ func TestFatalfElsewhereParks(t *testing.T) {
 	if err := p.get(); err == nil || !strings.Contains(err.Error(), "broken 1") {
 		t.Errorf("poisoned by %v", err)
 	}
-	select {
-	case <-returned:
-		t.Error("Fatalf returned")
-	default:
+	for !parkedIn("TestFatalfElsewhereParks") {
+		select {
+		case <-returned:
+			t.Fatal("Fatalf returned")
+		default:
+			runtime.Gosched()
+		}
 	}
+}
+
+// parkedIn reports whether a goroutine that a function started waits for nothing.
+func parkedIn(function string) bool {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(stack, "[select (no cases)") && strings.Contains(stack, function) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestAPanicOfPebblePoisons(t *testing.T) {
@@ -232,6 +257,9 @@ func TestAFailedSyncPoisonsForGood(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if err := e.PoisonErr(); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("poisoned by %v, want ENOSPC", err)
+	}
 	broken.Store(false)
 	if err := submit(t, e, 99, "after"); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("after the disk was mended: got %v, want the first failure", err)
@@ -241,6 +269,45 @@ func TestAFailedSyncPoisonsForGood(t *testing.T) {
 	}
 	if err := e.Close(); err == nil {
 		t.Log("close reported nothing")
+	}
+}
+
+// Once the log failed, whoever waits is told, although the sync does not answer; and what
+// it still brings to the disk in the end does not raise the head.
+func TestAFailureIsToldWhileASyncDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	gate, held := make(chan struct{}), make(chan struct{}, 8)
+	var gated atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if gated.Load() && strings.HasSuffix(op.Path, ".log") && op.Kind == errorfs.OpFileSyncData {
+			held <- struct{}{}
+			<-gate
+		}
+		return nil
+	}))
+	e := open(t, fs)
+	if err := submit(t, e, 1, "before"); err != nil {
+		t.Fatal(err)
+	}
+	gated.Store(true)
+	told := make(chan error, 1)
+	go func() {
+		patient, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		told <- e.SubmitAndWait(patient, batchOf(e, "k"), 2)
+	}()
+	<-held
+	broken := errors.New("broken")
+	_ = e.poison.set(broken)
+	if err := <-told; !errors.Is(err, broken) {
+		t.Errorf("got %v, want the failure", err)
+	}
+	close(gate)
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := e.Durable.Load(); got != 1 {
+		t.Errorf("durable head: got %d, want 1", got)
 	}
 }
 
@@ -336,7 +403,11 @@ func TestLimiterCountsWhatItDrops(t *testing.T) {
 func TestBackgroundErrorsAreLimited(t *testing.T) {
 	t.Parallel()
 	var lines atomic.Int64
-	listener := newListener(slog.New(countingHandler{&lines}))
+	log := slog.New(countingHandler{&lines})
+	listener := newListener(log)
+	ed := newEdge(&Config{FS: vfs.NewMem(), Logger: log, MemTableBytes: 1 << 20}, listener.DiskSlow)
+	defer ed.health.Close()
+	ed.listen(listener)
 	for range 10_000 {
 		listener.BackgroundError(syscall.ENOSPC)
 		listener.DataCorruption(pebble.DataCorruptionInfo{Path: "000001.sst", Details: errors.New("bad block")})

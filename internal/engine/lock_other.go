@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -11,10 +10,10 @@ import (
 
 // lockFile takes an exclusive lock on the file at path by the file system's own
 // means.
-func lockFile(path string) (io.Closer, error) {
+func lockFile(path string, _ bool) (io.Closer, error) {
 	c, err := vfs.Default.Lock(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
+		return nil, lockError(path, err)
 	}
 	return c, nil
 }

@@ -13,9 +13,15 @@ import (
 // lockFile takes an exclusive lock on the file at path, which is created if need
 // be. Unlike Pebble's own lock, which belongs to the process and is dropped when
 // any of its descriptors of that file is closed, this one belongs to the
-// descriptor: a second Open in the same process is refused as well.
-func lockFile(path string) (io.Closer, error) {
+// descriptor: a second Open in the same process is refused as well. With readOnly, a file
+// system that is mounted read-only will do, with the file there or without.
+func lockFile(path string, readOnly bool) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if readOnly && errors.Is(err, syscall.EROFS) {
+		if f, err = os.Open(path); errors.Is(err, os.ErrNotExist) {
+			return noLock{}, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 func TestALockIsFreeOnceItIsClosed(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
-	lock, err := lockFile(path)
+	lock, err := lockFile(path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +29,11 @@ func TestALockIsFreeOnceItIsClosed(t *testing.T) {
 	}
 	inherited := os.NewFile(uintptr(raw), "inherited")
 	defer closeDirectory(t, inherited)
-	if _, err := lockFile(path); !errors.Is(err, ErrLocked) {
+	if _, err := lockFile(path, false); !errors.Is(err, ErrLocked) {
 		t.Errorf("while it is held: got %v, want ErrLocked", err)
 	}
 	closeDirectory(t, lock)
-	again, err := lockFile(path)
+	again, err := lockFile(path, false)
 	if err != nil {
 		t.Fatalf("after it was closed: %v", err)
 	}

@@ -102,9 +102,5 @@ func newListener(log *slog.Logger) *pebble.EventListener {
 		LowDiskSpace: func(info pebble.LowDiskSpaceInfo) {
 			log.Warn("disk is nearly full", slog.Uint64("available_bytes", info.AvailBytes), slog.Uint64("total_bytes", info.TotalBytes))
 		},
-		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
-			log.Warn("writes wait for flush or compaction", slog.String("reason", info.Reason))
-		},
-		WriteStallEnd: func() { log.Info("writes go on") },
 	}
 }

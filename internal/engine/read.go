@@ -11,7 +11,11 @@ import (
 
 // Get appends the value of key to dst. ok is false if there is none.
 func (e *Engine) Get(dst, key []byte) (value []byte, ok bool, err error) {
-	v, closer, err := e.db.Get(key)
+	return get(e.db, dst, key)
+}
+
+func get(r pebble.Reader, dst, key []byte) (value []byte, ok bool, err error) {
+	v, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return dst, false, nil
 	}
@@ -24,21 +28,43 @@ func (e *Engine) Get(dst, key []byte) (value []byte, ok bool, err error) {
 
 // Iter walks keys in order. Key and Value are valid until the next move. It is not
 // safe for concurrent use.
+//
+// A move that fails for an error is the last: all that follow return false, and Err and
+// Close return it. Pebble's own iterator forgets its error at the next seek; whoever
+// seeks again then goes on as if nothing had been there.
 type Iter struct {
-	it *pebble.Iterator
+	*walk
+}
+
+// walk is what copies of an Iter share.
+type walk struct {
+	it  *pebble.Iterator
+	err error // the first
+}
+
+// moved notes why a move found nothing.
+func (w *walk) moved(ok bool) bool {
+	if !ok {
+		w.err = w.it.Error()
+	}
+	return ok
 }
 
 // NewIter returns an iterator over [lower, upper), unpositioned. Both bounds are
 // required: an open end would run into the keys of another kind or tenant.
 func (e *Engine) NewIter(lower, upper []byte) (Iter, error) {
+	return newIter(e.db, lower, upper)
+}
+
+func newIter(r pebble.Reader, lower, upper []byte) (Iter, error) {
 	if len(lower) == 0 || len(upper) == 0 {
 		return Iter{}, fmt.Errorf("iterate: %w", keys.ErrNoSuccessor)
 	}
-	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return Iter{}, fmt.Errorf("iterate: %w", err)
 	}
-	return Iter{it: it}, nil
+	return Iter{&walk{it: it}}, nil
 }
 
 // NewPrefixIter returns an iterator over all keys that start with prefix.
@@ -53,36 +79,36 @@ func (e *Engine) NewPrefixIter(prefix []byte) (Iter, error) {
 // Start moves to the first key, or backward to the last.
 func (i Iter) Start(backward bool) bool {
 	if backward {
-		return i.it.Last()
+		return i.Last()
 	}
-	return i.it.First()
+	return i.First()
 }
 
 // Step moves to the next key, or backward to the one before.
 func (i Iter) Step(backward bool) bool {
 	if backward {
-		return i.it.Prev()
+		return i.Prev()
 	}
-	return i.it.Next()
+	return i.Next()
 }
 
 // First moves to the first key.
-func (i Iter) First() bool { return i.it.First() }
+func (i Iter) First() bool { return i.err == nil && i.moved(i.it.First()) }
 
 // Last moves to the last key.
-func (i Iter) Last() bool { return i.it.Last() }
+func (i Iter) Last() bool { return i.err == nil && i.moved(i.it.Last()) }
 
 // Next moves to the next key.
-func (i Iter) Next() bool { return i.it.Next() }
+func (i Iter) Next() bool { return i.err == nil && i.moved(i.it.Next()) }
 
 // Prev moves to the key before.
-func (i Iter) Prev() bool { return i.it.Prev() }
+func (i Iter) Prev() bool { return i.err == nil && i.moved(i.it.Prev()) }
 
 // SeekGE moves to the first key at or after key.
-func (i Iter) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
+func (i Iter) SeekGE(key []byte) bool { return i.err == nil && i.moved(i.it.SeekGE(key)) }
 
 // SeekLT moves to the last key before key.
-func (i Iter) SeekLT(key []byte) bool { return i.it.SeekLT(key) }
+func (i Iter) SeekLT(key []byte) bool { return i.err == nil && i.moved(i.it.SeekLT(key)) }
 
 // Key returns the current key.
 func (i Iter) Key() []byte { return i.it.Key() }
@@ -93,14 +119,18 @@ func (i Iter) Value() ([]byte, error) { return i.it.ValueAndErr() }
 // Close releases the iterator and returns the first error of the walk. A move that
 // returned false for an error is told from the end by it.
 func (i Iter) Close() error {
-	if err := i.it.Close(); err != nil {
+	err := i.it.Close()
+	if i.err != nil {
+		err = i.err
+	}
+	if err != nil {
 		return fmt.Errorf("iterate: %w", err)
 	}
 	return nil
 }
 
 // Err returns the first error of the walk so far.
-func (i Iter) Err() error { return i.it.Error() }
+func (i Iter) Err() error { return i.err }
 
 // IsCorruption reports whether err is damage that Pebble found in its files.
 func IsCorruption(err error) bool {
