@@ -32,13 +32,13 @@ type StreamAppend struct {
 // the content differs, the error is a [*DuplicateEventError].
 //
 // Other errors: [*ConflictError] if the stream is not as expected; [*ArgumentError]
-// and [*LimitError]; ctx's error, if it ends before the append takes its turn, and
+// and [*LimitError]; a [*DiskFullError], and nothing was written; ctx's error, if it ends before the append takes its turn, and
 // a [*CommitUnknownError] if it ends later; [ErrPoisoned]; [ErrClosed]. A conflict or a
 // deduplicated result rests only on events that are readable: it waits until they
 // are.
 func (s streams) Append(ctx context.Context, stream StreamID, expect Expected, events ...NewEvent) (AppendResult, error) {
 	entries := [1]StreamAppend{{Stream: stream, Expect: expect, Events: events}}
-	r, err := s.commit(ctx, entries[:], "")
+	r, err := s.commit(ctx, entries[:], "", nil, nil)
 	if err != nil {
 		return AppendResult{}, err
 	}
@@ -52,7 +52,7 @@ func (s streams) Append(ctx context.Context, stream StreamID, expect Expected, e
 // has events, no stream is named twice, an entry that is only checked expects
 // something other than [Any]. Everything else is as for Append.
 func (s streams) AppendAll(ctx context.Context, entries []StreamAppend) (CommitResult, error) {
-	r, err := s.commit(ctx, entries, "appends")
+	r, err := s.commit(ctx, entries, "appends", nil, nil)
 	if err != nil {
 		return CommitResult{}, err
 	}
@@ -70,7 +70,7 @@ func (s streams) AppendAll(ctx context.Context, entries []StreamAppend) (CommitR
 // One total order needs one sequencer, and one sync must serve many writers, so
 // the sequencer ends with the hand-over and never spans a sync: with a lock held
 // across it, throughput is one append a sync whatever the number of writers.
-func (s streams) commit(ctx context.Context, entries []StreamAppend, list string) (*appendRequest, error) {
+func (s streams) commit(ctx context.Context, entries []StreamAppend, list string, update *UpdateTx, guards []guard) (*appendRequest, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -85,6 +85,10 @@ func (s streams) commit(ctx context.Context, entries []StreamAppend, list string
 		return nil, err
 	}
 	r := s.db.newRequest(s.tenant)
+	r.guards = guards
+	if update != nil {
+		r.update, update.handed = update, true
+	}
 	left, err := r.run(ctx, entries, list)
 	switch {
 	case left:
@@ -105,20 +109,33 @@ func (r *appendRequest) run(ctx context.Context, entries []StreamAppend, list st
 	if err := r.prepare(entries, list); err != nil {
 		return false, err
 	}
-	if err := r.sequence(); err != nil {
-		return false, err
+	for {
+		if err := r.checkGuards(ctx); err != nil {
+			return false, err
+		}
+		if err := r.sequence(); err != nil {
+			return false, err
+		}
+		o, left := r.wait(ctx)
+		if left || o.err != nil {
+			return left, o.err
+		}
+		if o.decision != decidedAgain {
+			return false, r.answer(ctx, o.decision)
+		}
+		r.state.Store(stateQueued)
 	}
-	o, left := r.wait(ctx)
-	if left || o.err != nil {
-		return left, o.err
-	}
-	switch o.decision {
+}
+
+// answer returns the error that a decision means.
+func (r *appendRequest) answer(ctx context.Context, d decision) error {
+	switch d {
 	case decidedConflict:
-		return false, r.conflict(ctx)
+		return r.conflict(ctx)
 	case decidedDuplicate:
-		return false, r.duplicate(ctx)
+		return r.duplicate(ctx)
 	default:
-		return false, nil
+		return nil
 	}
 }
 
@@ -126,6 +143,19 @@ func (r *appendRequest) run(ctx context.Context, entries []StreamAppend, list st
 // it is readable: an answer must not rest on what a crash could still remove.
 func (r *appendRequest) conflict(ctx context.Context) error {
 	p := r.failed
+	if p == nil && r.forbidden != 0 {
+		if err := r.db.awaitReadable(ctx, r.forbidden); err != nil {
+			return err
+		}
+		return &GuardError{Tenant: r.tenant.name, Position: r.forbidden}
+	}
+	if p == nil {
+		w := r.changed
+		if err := r.db.awaitReadable(ctx, w.position); err != nil {
+			return err
+		}
+		return &RecordConflictError{Tenant: r.tenant.name, Namespace: w.namespace, Key: []byte(w.key), Position: w.position}
+	}
 	if err := r.db.awaitReadable(ctx, p.rests); err != nil {
 		return err
 	}
@@ -144,6 +174,11 @@ func (r *appendRequest) prepare(entries []StreamAppend, list string) error {
 	}
 	if err := r.encode(entries, list); err != nil {
 		return err
+	}
+	if r.update != nil {
+		if r.size += r.update.size(); r.size > r.db.opts.MaxAppendBytes {
+			return &LimitError{Field: "update", Size: r.size, Limit: r.db.opts.MaxAppendBytes, Unit: "bytes"}
+		}
 	}
 	return r.warm()
 }

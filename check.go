@@ -15,6 +15,11 @@ const (
 	ProblemPayload  = "payload"  // a payload does not decode (deep)
 	ProblemContent  = "content"  // an event's content is not what its id recorded (deep)
 	ProblemTable    = "table"    // damage in Pebble's files
+	ProblemTenant   = "tenant"   // a tenant's name is lost (salvage)
+	ProblemSeal     = "seal"     // a run of positions is not what was sealed, or a seal is damaged
+	ProblemIndex    = "index"    // an index does not hold what the log says
+	ProblemSegment  = "segment"  // a packed run is damaged or missing; it is packed again from the events
+	ProblemSnapshot = "snapshot" // a snapshot is damaged, or of events that are not there; the events serve instead
 )
 
 // maxProblems is how many problems a report lists.
@@ -52,7 +57,11 @@ func Deep() CheckOption { return func(c *checker) { c.deep = true } }
 // to the head leads to one whole, undamaged event, and every event has a position;
 // the versions of each stream run from 1 without a hole; every commit is whole;
 // recorded-at times never go back; every event id leads to its event and no id
-// leads anywhere else; no key is of an unknown form. It covers all tenants.
+// leads anywhere else; no key is of an unknown form; every sealed run is what its seal
+// says, each seal follows the one before, and every segment holds its run; every index
+// leads to the events that it should up to its checkpoint, and to no others; every
+// snapshot is what was stored, and ends with the event that its stream has there. It
+// covers all tenants.
 //
 // What it finds is in the report; the error says only why the check could not be
 // finished. Appends may go on meanwhile: what comes after the head at the call is
@@ -66,8 +75,12 @@ func (db *DB) Check(ctx context.Context, opts ...CheckOption) (Report, error) {
 	for _, opt := range opts {
 		opt(c)
 	}
+	c.sealedUntil = db.sealer.reached()
+	c.beginIndexes() // before the head is taken: none is beyond it
 	c.report.Head = db.readable.Load()
-	for _, step := range []func(context.Context) error{c.log, c.streams, c.eventIDs, c.kinds} {
+	for _, step := range []func(context.Context) error{
+		c.loadSeals, c.log, c.streams, c.eventIDs, c.segments, c.orphanSegments, c.indexes, c.snapshots, c.kinds,
+	} {
 		if err := step(ctx); err != nil {
 			if err := c.damaged(err); err != nil {
 				return c.report, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nexus-erp/eventstream/codec"
 	"github.com/nexus-erp/eventstream/internal/engine"
+	"github.com/nexus-erp/eventstream/internal/segment"
 	"github.com/nexus-erp/eventstream/keys"
 )
 
@@ -23,6 +24,18 @@ type checker struct {
 
 	previous facts  // of the position before
 	scratch  []byte // payloads are encoded again to prove them well-formed
+
+	// unreadable says that a part of the store cannot be read. Then nobody can tell what
+	// leads nowhere, and looking for it would read the same damage for each event, which
+	// takes Pebble milliseconds each time: it searches for the bit that flipped.
+	unreadable bool
+
+	// unsound says that an event is damaged: what is derived from it cannot be compared.
+	unsound bool
+	indexed []*indexCheck
+
+	seal        sealCheck
+	sealedUntil Position // when the check began
 }
 
 // checkBlock is how many events are checked at once: enough for their keys, once
@@ -41,6 +54,7 @@ type facts struct {
 	recordedAt int64
 	id         EventID
 	content    codec.ContentHash
+	hash       segment.Hash
 }
 
 func (c *checker) problem(p Problem) {
@@ -73,6 +87,7 @@ func (c *checker) damaged(err error) error {
 	if err = readError("table", err); !errors.As(err, &known) {
 		return err
 	}
+	c.unreadable = true
 	c.problem(Problem{Kind: ProblemTable, Stream: known.Stream, Version: known.Version, Position: known.Position, Detail: err.Error()})
 	return nil
 }
@@ -96,6 +111,7 @@ func (c *checker) log(ctx context.Context) error {
 		}
 		for i := range block {
 			c.neighbours(&block[i])
+			c.sealed(&block[i])
 		}
 	}
 	if f := &c.previous; f.sound && f.index+1 != f.count {
@@ -128,6 +144,7 @@ func (c *checker) pointers(next *Position) (block []facts, err error) {
 		f := facts{pointer: pointer{position: position, key: bytes.Clone(value)}}
 		if f.tenantID, f.stream, f.version, err = keys.ParseEvent(f.key); err != nil {
 			c.about(&f, ProblemPosition, "leads to no event: %v", err)
+			c.unsound = true
 			continue
 		}
 		block = append(block, f)
@@ -142,6 +159,7 @@ func (c *checker) pointers(next *Position) (block []facts, err error) {
 // missing reports the positions from next up to, not including, found.
 func (c *checker) missing(next, found Position) {
 	if next < found {
+		c.unsound = true
 		c.problem(Problem{Kind: ProblemPosition, Position: next, Detail: fmt.Sprintf("positions %d to %d are missing", next, found-1)})
 	}
 }
@@ -161,6 +179,7 @@ func (c *checker) fetch(block []facts) (err error) {
 				return nil // the deferred Close returns it
 			}
 			c.about(f, ProblemPosition, "%v", errEventMissing)
+			c.unsound = true
 			continue
 		}
 		value, err := it.Value()
@@ -174,6 +193,7 @@ func (c *checker) fetch(block []facts) (err error) {
 
 // event checks one event by itself.
 func (c *checker) event(f *facts, value []byte) {
+	defer func() { c.unsound = c.unsound || !f.sound }()
 	env, err := codec.ParseEnvelope(value, f.tenantID, f.stream, f.version)
 	if err != nil {
 		c.about(f, ProblemEvent, "%v", err)
@@ -188,6 +208,8 @@ func (c *checker) event(f *facts, value []byte) {
 		return
 	}
 	f.sound = true
+	c.indexTerms(f, &env)
+	f.hash = c.seal.record.Record(f.tenantID, f.stream, f.version, value)
 	f.index, f.count, f.recordedAt, f.id = env.Index, env.Count, env.RecordedAt, env.EventID
 	if !c.deep {
 		return
@@ -260,6 +282,13 @@ func (c *checker) neighbours(f *facts) {
 	}
 }
 
+// appendedSince reports whether a record that was just read is of an append that came after
+// the head that is checked. Beyond what the sequencer has assigned there is none: it says
+// so before anybody can read what it writes.
+func (c *checker) appendedSince(position Position) bool {
+	return position > c.report.Head && uint64(position) <= c.db.seq.assigned.Load()
+}
+
 // streams walks all event keys: versions have no holes, and there are as many
 // events as positions.
 func (c *checker) streams(ctx context.Context) error {
@@ -274,8 +303,8 @@ func (c *checker) streams(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if f.position, _ = codec.PositionOf(value); f.position > c.report.Head {
-			return nil // appended since
+		if f.position, _ = codec.PositionOf(value); c.appendedSince(f.position) {
+			return nil
 		}
 		c.report.Events++
 		expected := Version(1)
@@ -290,7 +319,7 @@ func (c *checker) streams(ctx context.Context) error {
 		last = f
 		return nil
 	})
-	if err != nil || (c.report.OK() && c.report.Events == uint64(c.report.Head)) {
+	if err != nil || c.unreadable || (c.report.OK() && c.report.Events == uint64(c.report.Head)) {
 		return err
 	}
 	return c.walk(ctx, keys.KindEvent, c.orphanEvent)
@@ -307,7 +336,7 @@ func (c *checker) orphanEvent(it engine.Iter) error {
 		return err
 	}
 	position, ok := codec.PositionOf(value)
-	if position > c.report.Head {
+	if c.appendedSince(position) {
 		return nil
 	}
 	key, found, err := c.db.eventKeyAt(position)
@@ -329,12 +358,12 @@ func (c *checker) eventIDs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if position, _, ok := codec.ParseEventIDRecord(value); !ok || position <= c.report.Head {
+		if position, _, ok := codec.ParseEventIDRecord(value); !ok || !c.appendedSince(position) {
 			count++
 		}
 		return nil
 	})
-	if err != nil || (c.report.OK() && count == uint64(c.report.Head)) {
+	if err != nil || c.unreadable || (c.report.OK() && count == uint64(c.report.Head)) {
 		return err
 	}
 	return c.walk(ctx, keys.KindEventID, c.orphanID)
@@ -352,7 +381,7 @@ func (c *checker) orphanID(it engine.Iter) error {
 		return err
 	}
 	position, _, ok := codec.ParseEventIDRecord(value)
-	if ok && position > c.report.Head {
+	if ok && c.appendedSince(position) {
 		return nil
 	}
 	if ok {

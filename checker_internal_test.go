@@ -49,6 +49,14 @@ func newDamagedStore(t *testing.T) *damagedStore {
 	return &damagedStore{db, t}
 }
 
+// forgetTail empties the tail, as after a restart: reads go to the log. Others read it
+// meanwhile.
+func (d *damagedStore) forgetTail() {
+	d.tail.mu.Lock()
+	d.tail.blocks, d.tail.bytes = nil, 0
+	d.tail.mu.Unlock()
+}
+
 func (d *damagedStore) write(change func(engine.Batch)) {
 	d.t.Helper()
 	b := d.eng.NewBatch()
@@ -179,6 +187,16 @@ func TestCheckNamesEveryDamage(t *testing.T) {
 				b.Set(keys.AppendEventID(nil, 1, EventID{9}), codec.AppendEventIDRecord(nil, 2, codec.ContentHash{}))
 			})
 		}, false, []string{ProblemOrphan}, "no event of its own"},
+		{"an event id that leads beyond the head", func(d *damagedStore) {
+			d.write(func(b engine.Batch) {
+				b.Set(keys.AppendEventID(nil, 1, EventID{9}), codec.AppendEventIDRecord(nil, 5, codec.ContentHash{}))
+			})
+		}, false, []string{ProblemOrphan}, "no event of its own"},
+		{"an event beyond the head", func(d *damagedStore) {
+			env := d.get(eventKey("b", 1))
+			codec.SealEnvelope(env, 1, "c", 1, 5, 1)
+			d.write(func(b engine.Batch) { b.Set(eventKey("c", 1), env) })
+		}, false, []string{ProblemOrphan}, "no position leads"},
 		{"a key of no known kind", func(d *damagedStore) {
 			d.write(func(b engine.Batch) { b.Set([]byte("what is this"), nil) })
 		}, false, []string{ProblemKey}, "no known kind"},
@@ -264,6 +282,9 @@ func TestReadsReportDamage(t *testing.T) {
 	noPointer := func(d *damagedStore) {
 		d.write(func(b engine.Batch) { b.Delete(keys.AppendPosition(nil, 2)) })
 	}
+	otherPointer := func(d *damagedStore) {
+		d.write(func(b engine.Batch) { b.Set(keys.AppendPosition(nil, 2), eventKey("a", 1)) })
+	}
 	for _, tt := range []struct {
 		name   string
 		damage func(*damagedStore)
@@ -279,6 +300,18 @@ func TestReadsReportDamage(t *testing.T) {
 		{"the global order has a damaged event", flipped, func(d *damagedStore) error { return readAll(d) }},
 		{"the global order misses a position", noPointer, func(d *damagedStore) error { return readAll(d) }},
 		{"the global order misses a position, backward", noPointer, func(d *damagedStore) error { return readAll(d, Backward()) }},
+		{"the start of the global order misses a position", noPointer, func(d *damagedStore) error { return readAll(d, Limit(3)) }},
+		{"the global order has an event twice", otherPointer, func(d *damagedStore) error { return readAll(d) }},
+		{"a position leads to another event", otherPointer, func(d *damagedStore) error { _, err := d.EventAt(ctx, 2); return err }},
+		{"a position leads a query to another event", func(d *damagedStore) { awaitIndexed(d.t, d.DB); otherPointer(d) }, func(d *damagedStore) error {
+			d.lookupCost = 0 // it uses the index
+			for _, err := range d.Query(ctx, Query{}.Types("X")) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 		{"an event at a position is gone", gone(2), func(d *damagedStore) error { _, err := d.EventAt(ctx, 2); return err }},
 		{"a position is gone", noPointer, func(d *damagedStore) error { _, err := d.EventAt(ctx, 2); return err }},
 		{"a listed stream has no first event", gone(1), func(d *damagedStore) error { _, err := d.Stream(ctx, "a"); return err }},
@@ -295,11 +328,42 @@ func TestReadsReportDamage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDamagedStore(t)
-			d.tail = newTail(1<<20, d.seq.head) // as after a restart: reads go to the log
+			d.forgetTail()
 			tt.damage(d)
 			err := tt.read(d)
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatalf("got %v, want ErrCorrupt", err)
+			}
+		})
+	}
+}
+
+// What does not pass its check is no backup: nothing stands where it was to be.
+func TestABackupOfADamagedStoreIsNotPublished(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(*damagedStore){
+		"an event id is gone": func(d *damagedStore) { // Open does not see that
+			key := d.idKey("a", 2)
+			d.write(func(b engine.Batch) { b.Delete(key) })
+		},
+		"a durable event is gone": func(d *damagedStore) { d.eng.Durable.Rise(d.Head() + 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDamagedStore(t)
+			damage(d)
+			_, err := d.Backup(context.Background(), "backup")
+			if !errors.Is(err, ErrBackup) || !errors.Is(err, ErrCorrupt) {
+				t.Errorf("got %v, want an error that matches ErrBackup and ErrCorrupt", err)
+			}
+			names, err := d.opts.FS.List("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				if strings.HasPrefix(name, "backup") {
+					t.Errorf("%s was left", name)
+				}
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -30,8 +31,30 @@ func runChild(role string) int {
 	switch role {
 	case rotationRole:
 		err = asChild(rotationChild)
+	case damageRole:
+		err = asChild(damageChild)
 	case faultRole:
 		err = asChild(faultChild)
+	case victimRole:
+		err = asChild(victimChild)
+	case openRole:
+		err = asChild(func(path string) error {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			var task openTask
+			if err := json.Unmarshal(text, &task); err != nil {
+				return err
+			}
+			return openChild(task)
+		})
+	case refusingRole:
+		err = asChild(refusingChild)
+	case holderRole:
+		err = asChild(holderChild)
+	case sleeperRole:
+		<-time.After(childPatience)
 	default:
 		err = fmt.Errorf("no child is called %q", role)
 	}
@@ -63,18 +86,41 @@ func say(v any) error {
 // that hangs must not hang the tests.
 const childPatience = 90 * time.Second
 
+// newChild is the test binary, to be started in another role.
+func newChild(ctx context.Context, role string, task any) (*exec.Cmd, error) {
+	text, err := json.Marshal(task)
+	if err != nil {
+		return nil, err
+	}
+	child := exec.CommandContext(ctx, os.Args[0])
+	child.Env = append(os.Environ(), childRole+"="+role, childTask+"="+string(text))
+	return child, nil
+}
+
+// listen passes on each line that a child says, until it says no more.
+func listen[L any](stdout io.Reader, heard func(L)) error {
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var line L
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return fmt.Errorf("the child said %q: %w", lines.Text(), err)
+		}
+		heard(line)
+	}
+	return lines.Err()
+}
+
 // startChild runs the test binary as a child and passes each line that it says to
 // heard. death is what ended the child: "" if that was its own end, and otherwise the
 // first line that it left on stderr.
 func startChild[L any](role string, task any, heard func(L)) (death string, err error) {
-	text, err := json.Marshal(task)
+	patient, cancel := context.WithTimeout(ctx, childPatience)
+	defer cancel()
+	child, err := newChild(patient, role, task)
 	if err != nil {
 		return "", err
 	}
-	patient, cancel := context.WithTimeout(ctx, childPatience)
-	defer cancel()
-	child := exec.CommandContext(patient, os.Args[0])
-	child.Env = append(os.Environ(), childRole+"="+role, childTask+"="+string(text))
 	var stderr strings.Builder
 	child.Stderr = &stderr
 	child.Cancel = func() error { return child.Process.Signal(syscall.SIGQUIT) } // it shows where it hangs
@@ -86,16 +132,10 @@ func startChild[L any](role string, task any, heard func(L)) (death string, err 
 	if err := child.Start(); err != nil {
 		return "", err
 	}
-	lines := bufio.NewScanner(stdout)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var line L
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return "", errors.Join(fmt.Errorf("the child said %q: %w", lines.Text(), err), child.Process.Kill(), child.Wait())
-		}
-		heard(line)
+	readErr := listen(stdout, heard)
+	if readErr != nil {
+		readErr = errors.Join(readErr, child.Process.Kill())
 	}
-	readErr := lines.Err()
 	err = child.Wait()
 	switch exit := (*exec.ExitError)(nil); {
 	case patient.Err() != nil:

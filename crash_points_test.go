@@ -2,14 +2,14 @@ package eventstream_test
 
 import (
 	"fmt"
-	"slices"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/internal/campaign"
 )
 
 // The power fails before any one operation on the file system, from the creation of
@@ -18,66 +18,48 @@ import (
 func TestACrashAtEveryOperationLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
 	reference := scriptReference(t)
-	stride := 1
-	if testing.Short() {
-		stride = 10
-	}
-	const workers = 4
-	points := make(chan int)
+	stride := campaign.Scale(t, campaign.Cases{Short: 10, PullRequest: 1})
+	c := crashPoints{left: remainders(t), reference: reference}
 	var done atomic.Bool
-	var crashed, partial atomic.Int64
-	go func() {
-		defer close(points)
-		for n := 1; !done.Load(); n += stride {
-			points <- n
-		}
-	}()
-	t.Run("points", func(t *testing.T) {
-		for w := range workers {
-			t.Run(fmt.Sprintf("worker %d", w), func(t *testing.T) {
-				t.Parallel()
-				for n := range points {
-					fired, kept := crashAt(t, n, reference)
-					if !fired {
-						done.Store(true)
-						continue
-					}
-					crashed.Add(1)
-					if kept < len(reference) {
-						partial.Add(1)
-					}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !done.Load() {
+				if !c.try(t, int(next.Add(1)-1)*stride+1) {
+					done.Store(true)
 				}
-			})
-		}
-	})
-	t.Logf("%d crash points, at %d of them before the last append", crashed.Load(), partial.Load())
-	if crashed.Load() < int64(100/stride) || partial.Load() < int64(60/stride) {
-		t.Errorf("only %d crash points were seen, %d before the last append", crashed.Load(), partial.Load())
+			}
+		})
+	}
+	wg.Wait()
+	campaign.Count(t, campaign.CrashPoints, int(c.verified.Load()))
+	campaign.Exception(t, campaign.LostManifest, int(c.manifests.Load()))
+	t.Logf("%d operations, before the last append at %d of them", c.operations.Load(), c.partial.Load())
+	if c.operations.Load() < int64(170/stride) || c.partial.Load() < int64(150/stride) {
+		t.Errorf("only %d operations were seen, %d before the last append", c.operations.Load(), c.partial.Load())
 	}
 }
 
-// crashPercents says how much is left of what was not synced: nothing, some of it at
-// random, all of it.
-var crashPercents = [...]int{0, 50, 100}
+// crashPoints tries what a power failure leaves at an operation, in every way.
+type crashPoints struct {
+	left      []remainder
+	reference []eventstream.Event
 
-// crashAt plays the script with a power failure before the n-th operation. fired is
-// false if there are fewer; acked is how many events were acknowledged by then.
-func crashAt(t *testing.T, n int, reference []eventstream.Event) (fired bool, acked int) {
+	operations, partial, verified, manifests atomic.Int64
+}
+
+// try plays the script with a power failure before the n-th operation. It returns false
+// if there are fewer.
+func (c *crashPoints) try(t *testing.T, n int) bool {
 	mem := vfs.NewCrashableMem()
 	var head atomic.Uint64
-	type crash struct {
-		fs    *vfs.MemFS
-		acked eventstream.Position
-	}
-	var crashes []crash
+	var acked eventstream.Position
+	var crashed []*vfs.MemFS
 	fs := onOperation(mem, n, func() {
-		at := eventstream.Position(head.Load()) // before the clone: what is acknowledged meanwhile does not count
-		for _, percent := range crashPercents {
-			cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: percent}
-			if percent > 0 {
-				cfg.RNG = newRand(n)
-			}
-			crashes = append(crashes, crash{mem.CrashClone(cfg), at})
+		acked = eventstream.Position(head.Load()) // before the clones: what is acknowledged meanwhile does not count
+		for _, r := range c.left {
+			crashed = append(crashed, r.of(mem, n))
 		}
 	})
 	s := script{
@@ -87,40 +69,20 @@ func crashAt(t *testing.T, n int, reference []eventstream.Event) (fired bool, ac
 	if err := s.run(); err != nil {
 		t.Errorf("operation %d: the script itself: %v", n, err)
 	}
-	for i, c := range crashes {
-		if crashPercents[i] == 50 && manifestLost(t, c.fs) {
-			continue
-		}
-		what := fmt.Sprintf("crash at operation %d, %d %% of what was not synced left", n, crashPercents[i])
-		verifyScript(t, what, "store", scriptOptions(c.fs), reference, c.acked)
-		acked = int(c.acked)
-	}
-	return crashes != nil, acked
-}
-
-// manifestLost reports whether the crash kept the marker that names Pebble's new
-// manifest, and not the manifest itself. Pebble makes both before it syncs their
-// directory. File systems that keep the order in which files of a directory were made
-// cannot end up so; on another one the store says which file is missing, and does not
-// open with less than it had.
-func manifestLost(t *testing.T, fs *vfs.MemFS) bool {
-	t.Helper()
-	names, err := fs.List("store/db")
-	if err != nil {
-		return false // there is no database yet
-	}
-	newest, manifest := "", ""
-	for _, name := range names {
-		if rest, ok := strings.CutPrefix(name, "marker.manifest."); ok && rest > newest {
-			newest = rest
-			_, manifest, _ = strings.Cut(rest, ".") // behind the marker's own number
-		}
-	}
-	if manifest == "" || slices.Contains(names, manifest) {
+	if crashed == nil {
 		return false
 	}
-	if _, err := eventstream.Open("store", scriptOptions(fs)); err == nil || !strings.Contains(err.Error(), manifest) {
-		t.Errorf("open without %s: got error %v, want one that names it", manifest, err)
+	for i, fs := range crashed {
+		if r := c.left[i]; r.percent > 0 && r.percent < 100 && manifestLost(t, fs) {
+			c.manifests.Add(1)
+			continue
+		}
+		verifyScript(t, fmt.Sprintf("crash at operation %d, %v", n, c.left[i]), "store", scriptOptions(fs), c.reference, acked)
+		c.verified.Add(1)
+	}
+	c.operations.Add(1)
+	if int(acked) < len(c.reference) {
+		c.partial.Add(1)
 	}
 	return true
 }

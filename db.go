@@ -2,6 +2,7 @@ package eventstream
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nexus-erp/eventstream/internal/engine"
+	"github.com/nexus-erp/eventstream/internal/segment"
 	"github.com/nexus-erp/eventstream/keys"
 )
 
@@ -21,18 +23,31 @@ type DB struct {
 	log  *slog.Logger
 	dir  *engine.Directory
 	eng  *engine.Engine
+	mark *engine.MarkFile
 	ids  *keys.IDGenerator
 
-	seq      sequencer
-	tenants  *tenantTable
-	heads    *headCache
-	inflight *inflightIDs
-	tail     *tail
+	seq        sequencer
+	tenants    *tenantTable
+	heads      *headCache
+	inflight   *inflightIDs
+	tail       *tail
+	sealer     *sealer
+	indexer    *indexer
+	lookupCost uint64 // lookupCost, but in tests
+	cursors    cursorKeys
 
 	// readable is the newest position that readers may see: the durable head under
 	// Sync, acknowledged otherwise.
 	readable     *engine.Watermark
 	acknowledged engine.Watermark
+
+	deriving     sync.Mutex // held while derived data is committed
+	namespaces   *namespaces
+	recordWrites *recordWrites
+
+	// What Open found.
+	marked     bool // there is a sound high-water mark
+	newestSeal segment.Seal
 
 	stats    counters
 	requests sync.Pool // of *appendRequest
@@ -41,6 +56,7 @@ type DB struct {
 
 	gate       *gate
 	patience   time.Duration // how long Close waits for calls inside the store
+	session    string
 	closing    chan struct{}
 	closeOnce  sync.Once
 	closeErr   error
@@ -50,12 +66,21 @@ type DB struct {
 // Open opens the store in dir, and creates it if the directory does not exist or
 // is empty. A nil opts is all defaults. The store must be closed.
 //
+// An existing store is first opened read-only and has to show that what it held is
+// there: its manifest is whole, it reaches the high-water mark, its tables are those
+// that the manifest has, and its newest positions and events follow each other. Only
+// then is anything written.
+//
 // Errors: faults of opts, each an [*ArgumentError], all joined; [*InUseError] if the
 // store is open already, here or in another process, also through another path;
-// [*NotAStoreError]; [*FormatError]; [*CorruptionError]; [ErrExists] and
-// [ErrNotExist] as opts ask; those of the file system. Nothing is written to a
-// directory that is refused.
-func Open(dir string, opts *Options) (_ *DB, err error) {
+// [*NotAStoreError]; [*BackupError]; [*FormatError]; [*HistoryDamagedError] if events that
+// the store held are missing; [*CorruptionError]; [*DiskFullError]; [ErrExists] and
+// [ErrNotExist] as opts ask; those of the file system. Nothing is written to a directory
+// that is refused.
+func Open(dir string, opts *Options) (*DB, error) { return open(dir, opts, false) }
+
+// open opens a store, or a backup if there is reason to.
+func open(dir string, opts *Options, backup bool) (_ *DB, err error) {
 	o := opts.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -64,14 +89,17 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 		return nil, &ArgumentError{Field: "dir", Reason: "it is empty: name the store's directory"}
 	}
 	db := &DB{
-		opts:     o,
-		log:      o.Logger,
-		ids:      keys.NewIDGenerator(o.Clock, o.Entropy),
-		tenants:  newTenantTable(),
-		heads:    newHeadCache(o.StreamHeads),
-		inflight: newInflightIDs(),
+		opts:       o,
+		log:        o.Logger,
+		ids:        keys.NewIDGenerator(o.Clock, o.Entropy),
+		tenants:    newTenantTable(),
+		heads:      newHeadCache(o.StreamHeads),
+		inflight:   newInflightIDs(),
+		lookupCost: lookupCost,
+		namespaces: newNamespaces(), recordWrites: newRecordWrites(),
 		gate:     newGate(),
-		patience: closePatience,
+		patience: o.Unstable.ClosePatience,
+		session:  rand.Text(),
 		closing:  make(chan struct{}),
 	}
 	db.streams = streams{db: db, tenant: DefaultTenant}
@@ -80,7 +108,7 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 			return
 		}
 		if db.eng != nil {
-			err = errors.Join(err, db.eng.Close())
+			err = errors.Join(err, db.eng.Close(), db.mark.Close())
 		}
 		if db.dir != nil && !errors.Is(err, engine.ErrAbandoned) { // else it stays locked
 			err = errors.Join(err, db.dir.Close())
@@ -92,30 +120,32 @@ func Open(dir string, opts *Options) (_ *DB, err error) {
 		ReadOnly:         o.ReadOnly,
 		ErrorIfExists:    o.ErrorIfExists,
 		ErrorIfNotExists: o.ErrorIfNotExists,
+		Backup:           backup,
+		Reserve:          engine.DiskReserve(o.MemTableBytes, greatestBatch(&o)),
 	})
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	db.eng, err = engine.Open(engine.Config{
-		FS:            o.FS,
-		Dir:           db.dir.PebbleDir(),
-		ReadOnly:      o.ReadOnly,
-		Create:        db.dir.Fresh,
-		CacheBytes:    o.CacheBytes,
-		MemTableBytes: o.MemTableBytes,
-		Logger:        o.Logger,
-		OnPoison:      db.fail,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", dir, readError("database", err))
+	db.mark = db.dir.MarkFile()
+	if !db.dir.Fresh {
+		if err := db.prove(); err != nil {
+			return nil, err
+		}
 	}
-	if err := db.establish(); err != nil {
+	if o.ReadOnly {
+		return db, nil
+	}
+	if err := db.openForWriting(); err != nil {
 		return nil, err
 	}
-	if err := db.load(); err != nil {
-		return nil, err
+	db.background.Go(db.keepMark)
+	if o.Unstable.RunEvents > 0 {
+		db.background.Go(db.sealer.follow)
 	}
-	if d := o.Durability.interval(); d > 0 && !o.ReadOnly {
+	if len(db.indexer.states) > 0 {
+		db.background.Go(db.indexer.follow)
+	}
+	if d := o.Durability.interval(); d > 0 {
 		db.background.Go(func() { db.syncEvery(d) })
 	}
 	return db, nil
@@ -136,10 +166,12 @@ func openError(path string, err error) error {
 		return fmt.Errorf("%w: %s", ErrExists, path)
 	case errors.Is(err, engine.ErrNotExist):
 		return fmt.Errorf("%w: %s", ErrNotExist, path)
+	case errors.Is(err, engine.ErrIsBackup):
+		return &BackupError{Path: path, Reason: "it is a backup, or not finished: Restore makes a store of a backup"}
 	case errors.Is(err, engine.ErrIdentityLost):
 		return &CorruptionError{What: "identity of " + path, Err: err}
 	default:
-		return fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("open %s: %w", path, diskError(err))
 	}
 }
 
@@ -153,6 +185,7 @@ func (db *DB) load() error {
 		return err
 	}
 	db.seq.head, db.seq.lastRecorded = head, recordedAt
+	db.seq.assigned.Store(uint64(head))
 	db.tail = newTail(int(db.opts.TailBytes), head)
 	// What recovery found in the log it has written to tables and synced.
 	db.eng.Durable.Rise(head)
@@ -161,7 +194,11 @@ func (db *DB) load() error {
 	if db.opts.Durability != Sync {
 		db.readable = &db.acknowledged
 	}
-	return nil
+	db.sealer = newSealer(db, db.opts.Unstable.RunEvents)
+	if err := db.loadIndexes(); err != nil {
+		return err
+	}
+	return db.loadSeals()
 }
 
 // findLast reads the newest event's position and recorded-at time.
@@ -220,8 +257,17 @@ func (db *DB) Sync(ctx context.Context) error {
 	if err := db.writable(); err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return db.poisoned(db.eng.Sync(ctx, db.acknowledged.Load()))
 }
+
+// Session names what is between this Open and its Close: no two share a name.
+func (db *DB) Session() string { return db.session }
+
+// Now returns the time of the store's clock, at which events are recorded.
+func (db *DB) Now() time.Time { return db.opts.Clock() }
 
 // Head returns the readable head: the newest position that readers see.
 func (db *DB) Head() Position { return db.readable.Load() }
@@ -238,8 +284,6 @@ func (db *DB) Close() error {
 	return db.closeErr
 }
 
-const closePatience = 10 * time.Second
-
 func (db *DB) close() error {
 	close(db.closing)
 	db.gate.shut()
@@ -252,8 +296,10 @@ func (db *DB) close() error {
 		// the process, and letting go of the lock would let a second writer in.
 		return fmt.Errorf("close: %w", db.eng.Abandon())
 	}
-	db.background.Wait()
-	err := db.poisoned(db.eng.Close())
+	if !within(patience, db.background.Wait) {
+		return fmt.Errorf("close: %w", db.eng.Abandon())
+	}
+	err := db.closeEngine()
 	if errors.Is(err, engine.ErrAbandoned) {
 		return fmt.Errorf("close: %w", err)
 	}
@@ -261,4 +307,20 @@ func (db *DB) close() error {
 		return fmt.Errorf("close: %w", err)
 	}
 	return nil
+}
+
+// within calls fn and reports whether it returned before the timer ended. If not, fn
+// is left behind.
+func within(patience *time.Timer, fn func()) bool {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		fn()
+	}()
+	select {
+	case <-returned:
+		return true
+	case <-patience.C:
+		return false
+	}
 }

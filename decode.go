@@ -16,7 +16,8 @@ import (
 // Payloads and texts lie apart, since texts are strings: no caller can write into
 // them, also not through Data.
 type eventDecoder struct {
-	eventType string // of the event before, which most neighbours share
+	eventType string   // of the event before, which most neighbours share
+	stream    StreamID // likewise, if it came as bytes
 	texts     texts
 	payloads  arena
 }
@@ -51,6 +52,15 @@ func (d *eventDecoder) decode(e *Event, tenant string, stream StreamID, version 
 	e.CommitSize = int(env.Count)
 	e.occurredGiven = env.Flags&codec.FlagOccurredGiven != 0
 	return nil
+}
+
+// streamName returns name as a string.
+func (d *eventDecoder) streamName(name []byte) StreamID {
+	if string(d.stream) != string(name) {
+		d.texts.reserve(len(name))
+		d.stream = StreamID(d.texts.add(name))
+	}
+	return d.stream
 }
 
 func damagedEvent(stream StreamID, version Version, position Position, err error) error {

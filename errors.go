@@ -23,8 +23,8 @@ var (
 	ErrInvalidArgument = kind("invalid argument")
 	// ErrTooLarge is matched by [*LimitError].
 	ErrTooLarge = kind("too large")
-	// ErrConflict is matched by [*ConflictError].
-	ErrConflict = kind("version conflict")
+	// ErrConflict is matched by [*ConflictError], [*RecordConflictError] and [*GuardError].
+	ErrConflict = kind("conflict")
 	// ErrStreamNotFound is returned by DB.Stream, and matched by the
 	// [*ConflictError] of an append that requires [StreamExists].
 	ErrStreamNotFound = kind("stream not found")
@@ -49,6 +49,14 @@ var (
 	ErrFormatTooNew = kind("store has a newer format")
 	// ErrCorrupt is matched by [*CorruptionError].
 	ErrCorrupt = kind("damage found")
+	// ErrBackup is matched by [*BackupError].
+	ErrBackup = kind("backup cannot be used")
+	// ErrDiskFull is matched by [*DiskFullError].
+	ErrDiskFull = kind("disk is full")
+	// ErrAhead is matched by [*AheadError].
+	ErrAhead = kind("position is ahead of the store")
+	// ErrBudget is matched by [*BudgetError].
+	ErrBudget = kind("the budget of a query is spent")
 	// ErrCodec is matched by [*codec.Error]: a payload did not encode or decode.
 	ErrCodec = codec.ErrCodec
 )

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/codec"
@@ -115,4 +118,51 @@ func TestFollowersSeeEveryEventOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A follower that has seen what the store does not have is told: it would wait, and then
+// pass over other events in the places of those that it saw.
+func TestAFollowerAheadOfTheStoreIsTold(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewCrashableMem()
+	opts := &eventstream.Options{FS: mem, MemTableBytes: 256 << 10, CacheBytes: 1 << 20, Durability: eventstream.None}
+	db := mustOpen(t, "store", opts)
+	for range 3 {
+		mustAppend(t, db, "s", eventstream.Any, event("X"))
+	}
+	if err := db.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	seen := mustAppend(t, db, "s", eventstream.Any, event("X")).LastPosition
+	crashed := mem.CrashClone(vfs.CrashCloneCfg{}) // takes the fourth
+
+	follow := func(db *eventstream.DB, after eventstream.Position) error {
+		short, cancel := context.WithCancel(ctx)
+		cancel() // once it has nothing more to give, it ends
+		_, err := collect(db.Follow(short, eventstream.After(after)))
+		return err
+	}
+	for after := range seen + 1 {
+		if err := follow(db, after); !errors.Is(err, context.Canceled) {
+			t.Errorf("after %d of 4: got error %v, want that of the context", after, err)
+		}
+	}
+	reopened := *opts
+	reopened.FS = crashed
+	db = mustOpen(t, "store", &reopened)
+	if err := follow(db, 3); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the newest: got error %v, want that of the context", err)
+	}
+	for _, after := range []eventstream.Position{seen, 1_000_000} {
+		err := follow(db, after)
+		wantErr(t, err, eventstream.ErrAhead)
+		ahead := errAs[*eventstream.AheadError](t, err)
+		equal(t, "position", ahead.Position, after)
+		equal(t, "head", ahead.Head, 3)
+		if !strings.Contains(err.Error(), "ends at 3") {
+			t.Errorf("the error does not say where the store ends: %v", err)
+		}
+	}
+	empty := mustOpen(t, "empty", &eventstream.Options{FS: vfs.NewMem()})
+	wantErr(t, follow(empty, 1), eventstream.ErrAhead)
 }

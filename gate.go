@@ -27,6 +27,20 @@ func (g *gate) enter() bool {
 	return false
 }
 
+// join lets a goroutine in that works for calls inside, although the gate may be shut
+// by now. It reports false once the last call has left.
+func (g *gate) join() bool {
+	for {
+		n := g.state.Load()
+		if n == gateShut {
+			return false
+		}
+		if g.state.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 func (g *gate) leave() {
 	if g.state.Add(-1) == gateShut {
 		g.once.Do(func() { close(g.drained) })

@@ -41,6 +41,29 @@ func TestAGateIsDrainedWhenTheLastCallLeft(t *testing.T) {
 	}
 }
 
+func TestAGoroutineJoinsAShutGateWhileACallIsInside(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	if !g.enter() {
+		t.Fatal("an open gate turned a call away")
+	}
+	g.shut()
+	if !g.join() {
+		t.Fatal("a gate with a call inside turned its helper away")
+	}
+	g.leave()
+	if isClosed(g.drained) {
+		t.Error("drained while the helper is inside")
+	}
+	g.leave()
+	if !isClosed(g.drained) {
+		t.Error("not drained although everyone has left")
+	}
+	if g.join() {
+		t.Error("a drained gate let a helper in")
+	}
+}
+
 func TestAnEmptyGateIsDrainedAtOnce(t *testing.T) {
 	t.Parallel()
 	g := newGate()

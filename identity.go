@@ -16,6 +16,7 @@ import (
 const (
 	metaIdentity   = "identity"
 	metaDurability = "durability"
+	metaIndexes    = "indexes"
 )
 
 // Info describes the store.
@@ -62,36 +63,56 @@ func pebbleVersion() string {
 	return "unknown"
 }
 
-// establish gives a new store its identity, and makes sure that the database of an
-// existing one is the one that its identity files name.
-func (db *DB) establish() error {
-	if db.dir.Fresh {
-		return db.create()
-	}
+// checkIdentity makes sure that the database of an existing store is the one that its
+// identity files name, and reads its durability for a store that nobody writes.
+func (db *DB) checkIdentity() error {
 	stored, ok, err := db.eng.Get(nil, keys.AppendMeta(nil, metaIdentity))
 	if err != nil {
 		return readError("identity", err)
 	}
-	if !ok || string(stored) != string(identityRecord(db.dir.Identity)) {
+	if !ok {
+		return &HistoryDamagedError{Detail: "the database has lost its identity, which was the first record in it"}
+	}
+	if string(stored) != string(identityRecord(db.dir.Identity)) {
 		return &CorruptionError{What: "identity", Err: errors.New("the database is not the one that the file STORE names: files of two stores were mixed")}
+	}
+	if !db.opts.ReadOnly {
+		return nil
 	}
 	durability, _, err := db.eng.Get(nil, keys.AppendMeta(nil, metaDurability))
 	if err != nil {
 		return readError("durability", err)
 	}
-	if string(durability) == db.opts.Durability.String() {
-		return nil
+	if db.opts.Durability, ok = parseDurability(string(durability)); !ok {
+		return &CorruptionError{What: "durability", Err: fmt.Errorf("%q is none", durability)}
 	}
-	if db.opts.ReadOnly {
-		stored, ok := parseDurability(string(durability))
-		if !ok {
-			return &CorruptionError{What: "durability", Err: fmt.Errorf("%q is none", durability)}
-		}
-		db.opts.Durability = stored // of whoever wrote last; this open writes nothing
+	return nil
+}
+
+// establish gives a new store its identity, and notes the durability and the indexes of
+// an existing one.
+func (db *DB) establish() error {
+	if db.dir.Fresh {
+		return db.create()
+	}
+	durability, _, err := db.eng.Get(nil, keys.AppendMeta(nil, metaDurability))
+	if err != nil {
+		return readError("durability", err)
+	}
+	indexes, known, err := db.eng.Get(nil, keys.AppendMeta(nil, metaIndexes))
+	if err != nil {
+		return readError("indexes", err)
+	}
+	set, err := db.indexSet()
+	if err != nil {
+		return err
+	}
+	if string(durability) == db.opts.Durability.String() && known && string(indexes) == string(indexSetText(set)) {
 		return nil
 	}
 	batch := db.eng.NewBatch()
 	batch.Set(keys.AppendMeta(nil, metaDurability), []byte(db.opts.Durability.String()))
+	batch.Set(keys.AppendMeta(nil, metaIndexes), indexSetText(set))
 	return db.poisoned(db.eng.SubmitAndWait(context.Background(), batch, 0))
 }
 
@@ -110,6 +131,12 @@ func (db *DB) create() error {
 	batch := db.eng.NewBatch()
 	batch.Set(keys.AppendMeta(nil, metaIdentity), identityRecord(id))
 	batch.Set(keys.AppendMeta(nil, metaDurability), []byte(db.opts.Durability.String()))
+	set, err := db.indexSet()
+	if err != nil {
+		batch.Release()
+		return err
+	}
+	batch.Set(keys.AppendMeta(nil, metaIndexes), indexSetText(set))
 	if err := db.eng.SubmitAndWait(context.Background(), batch, 0); err != nil {
 		return db.poisoned(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/codec"
 	"github.com/nexus-erp/eventstream/estest"
+	"github.com/nexus-erp/eventstream/internal/campaign"
 )
 
 func mustOpen(t testing.TB, dir string, opts *eventstream.Options) *eventstream.DB {
@@ -93,7 +94,7 @@ func TestTheDirectoryHoldsWhatItShould(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	equalSlices(t, "entries", names, []string{"STORE", "STORE.2", "db", "lock"})
+	equalSlices(t, "entries", names, []string{"STORE", "STORE.2", "db", "keys", "lock"})
 }
 
 func TestOpenRefusesAndWritesNothing(t *testing.T) {
@@ -347,42 +348,6 @@ func TestReadOnly(t *testing.T) {
 	equal(t, "digest of the database", digest(t, filepath.Join(dir, "db")), before)
 }
 
-func TestEveryCallAfterCloseIsErrClosed(t *testing.T) {
-	t.Parallel()
-	db := mustOpen(t, t.TempDir(), nil)
-	mustAppend(t, db, "s", eventstream.NoStream, withID(id(1), "X"))
-	tenant := db.Tenant("acme")
-	var reader *eventstream.Reader
-	if err := db.Read(ctx, func(r *eventstream.Reader) error { reader = r; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	stream := db.ReadStream(ctx, "s")
-	mustClose(t, db)
-	mustClose(t, db) // again: the same
-	for name, call := range map[string]func() error{
-		"Append":            func() error { _, err := db.Append(ctx, "s", eventstream.Any, event("X")); return err },
-		"AppendAll":         func() error { _, err := db.AppendAll(ctx, nil); return err },
-		"ReadStream":        func() error { _, err := collect(db.ReadStream(ctx, "s")); return err },
-		"ReadStream before": func() error { _, err := collect(stream); return err },
-		"ReadAll":           func() error { _, err := collect(db.ReadAll(ctx)); return err },
-		"Follow":            func() error { _, err := collect(db.Follow(ctx)); return err },
-		"Follow from head":  func() error { _, err := collect(db.Follow(ctx, eventstream.After(1))); return err },
-		"Streams":           func() error { _, err := collect(db.Streams(ctx, "")); return err },
-		"Stream":            func() error { _, err := db.Stream(ctx, "s"); return err },
-		"Event":             func() error { _, err := db.Event(ctx, id(1)); return err },
-		"EventAt":           func() error { _, err := db.EventAt(ctx, 1); return err },
-		"Read":              func() error { return db.Read(ctx, func(*eventstream.Reader) error { return nil }) },
-		"Check":             func() error { _, err := db.Check(ctx); return err },
-		"Sync":              func() error { return db.Sync(ctx) },
-		"Stats":             func() error { _, err := db.Stats(); return err },
-		"a tenant's Append": func() error { _, err := tenant.Append(ctx, "s", eventstream.Any, event("X")); return err },
-		"a Reader's read":   func() error { _, err := collect(reader.ReadAll(ctx)); return err },
-	} {
-		t.Run(name, func(t *testing.T) { wantErr(t, call(), eventstream.ErrClosed) })
-	}
-	equal(t, "head stays readable", db.Head(), 1)
-}
-
 func TestDurabilityIsStoredAndShown(t *testing.T) {
 	t.Parallel()
 	for _, d := range []struct {
@@ -471,25 +436,81 @@ func TestCreationSurvivesACrashAtEveryStep(t *testing.T) {
 	}
 }
 
+// Opening and closing leaves nothing behind in the process, nor in the directory. It runs
+// alone, since it measures the process.
 func TestOpenAndCloseManyTimes(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	cycles := 300
-	if testing.Short() {
-		cycles = 30
+	for _, c := range []struct {
+		name   string
+		cycles int
+		events int // appended in each
+	}{
+		{"with data", campaign.Scale(t, campaign.Cases{Short: 30, PullRequest: 300}), 1},
+		{"empty", campaign.Scale(t, campaign.Cases{Short: 10, PullRequest: 50, Nightly: 10_000}), 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			version := eventstream.Version(0)
+			cycle := func() {
+				db := mustOpenQuiet(t, dir)
+				for range c.events {
+					mustAppend(t, db, "s", eventstream.Exact(version), eventstream.NewEvent{Type: "X", Codec: codec.Raw})
+					version++
+				}
+				mustClose(t, db)
+			}
+			for range 10 {
+				cycle()
+			}
+			goroutines, descriptors, bytes := runtime.NumGoroutine(), openDescriptors(t), heap()
+			for range c.cycles {
+				cycle()
+			}
+			const spare = 5
+			if n := goroutinesSettled(goroutines + spare); n > goroutines+spare {
+				t.Errorf("%d goroutines after %d cycles, %d before", n, c.cycles, goroutines)
+			}
+			if n := openDescriptors(t); n > descriptors+spare {
+				t.Errorf("%d descriptors are open after %d cycles, %d before", n, c.cycles, descriptors)
+			}
+			if n := heap(); n > bytes+4<<20 {
+				t.Errorf("the heap has %d bytes after %d cycles, %d before", n, c.cycles, bytes)
+			}
+			files, err := os.ReadDir(filepath.Join(dir, "db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(files) > 60 {
+				t.Errorf("%d files after %d cycles", len(files), c.cycles)
+			}
+			db := mustOpenQuiet(t, dir)
+			equal(t, "events", db.Head(), eventstream.Position(version))
+			wantSound(t, db)
+			mustClose(t, db)
+		})
 	}
-	for i := range cycles {
-		db := mustOpenQuiet(t, dir)
-		mustAppend(t, db, "s", eventstream.Exact(eventstream.Version(i)), eventstream.NewEvent{Type: "X", Codec: codec.Raw})
-		mustClose(t, db)
+}
+
+// goroutinesSettled returns how many goroutines there are, once those that are about to end
+// have ended, if that makes them no more than most.
+func goroutinesSettled(most int) int {
+	for began := time.Now(); ; runtime.Gosched() {
+		if n := runtime.NumGoroutine(); n <= most || time.Since(began) > 5*time.Second {
+			return n
+		}
 	}
-	files, err := os.ReadDir(filepath.Join(dir, "db"))
+}
+
+// openDescriptors returns how many file descriptors are open, where the system tells.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, os.ErrNotExist) {
+		return 0
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) > 60 {
-		t.Errorf("%d files after %d cycles", len(files), cycles)
-	}
+	return len(names)
 }
 
 // mustOpenQuiet opens without a cleanup, for loops.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/nexus-erp/eventstream/cursor"
+	"github.com/nexus-erp/eventstream/internal/segment"
 	"github.com/nexus-erp/eventstream/keys"
 )
 
@@ -63,9 +65,31 @@ type Options struct {
 	// MaxPayloadBytes is the greatest size of an encoded payload, at most 16 MiB.
 	// Default: 1 MiB.
 	MaxPayloadBytes int64
+	// Indexes are the indexes that queries find. One that is added later is built behind the
+	// log; one that is left out stays as it is, and goes on when it is named again. The set is
+	// kept in the store. Empty, but not nil: none. Default: those that the store was opened
+	// for writing with last; for a new one, [DefaultIndexes].
+	Indexes []Index
+	// CursorKeys sign page tokens, as for stores behind one service. Default: a ring of the
+	// store's own, made with it and kept in its directory under keys.
+	CursorKeys *cursor.Ring
 	// MaxAppendBytes is the greatest size of all events of one append, at most 32 MiB.
 	// Default: 8 MiB.
 	MaxAppendBytes int64
+
+	// Unstable is for tests and benchmarks of the store itself. It may change in any
+	// release. Default: none.
+	Unstable Unstable
+}
+
+// Unstable changes what no user should.
+type Unstable struct {
+	// RunEvents is how many events a sealed run holds, 0 for the usual number. If it is
+	// negative, nothing is sealed. A store must always be opened with the same number.
+	RunEvents int
+	// ClosePatience is how long Close waits for whoever does not answer, 0 for the usual
+	// 10 seconds. Who waits less gives up a store that is only slow.
+	ClosePatience time.Duration
 }
 
 func (o *Options) withDefaults() Options {
@@ -99,8 +123,17 @@ func (o *Options) withDefaults() Options {
 	if c.StreamHeads == 0 {
 		c.StreamHeads = 100_000
 	}
+	if c.Unstable.RunEvents == 0 {
+		c.Unstable.RunEvents = segment.RunEvents
+	}
+	if c.Unstable.ClosePatience == 0 {
+		c.Unstable.ClosePatience = 10 * time.Second
+	}
 	return c
 }
+
+// memoryFS returns an empty file system in memory.
+func memoryFS() vfs.FS { return vfs.NewMem() }
 
 // validate returns all faults at once, each an [*ArgumentError].
 func (o *Options) validate() error {
@@ -122,6 +155,9 @@ func (o *Options) validate() error {
 			fault("Node", "%v", err)
 		}
 	}
+	if err := validateIndexes(o.Indexes); err != nil {
+		fault("Indexes", "%v", err)
+	}
 	for _, r := range []struct {
 		field         string
 		value, lo, hi int64
@@ -138,4 +174,15 @@ func (o *Options) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// SalvageOptions says how to read a damaged store. A nil *SalvageOptions is all
+// defaults.
+type SalvageOptions struct {
+	// FS is the file system of the store. What is found is then gathered in memory.
+	// Default: the operating system's.
+	FS vfs.FS
+	// Scratch is the directory in which a temporary directory is made for what is found:
+	// about as large as the store. Default: that of temporary files.
+	Scratch string
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/codec"
+	"github.com/nexus-erp/eventstream/internal/segment"
 )
 
 // posting returns the n-th of a row of events as a shop records them: few types, some
@@ -41,10 +42,14 @@ func storeOf(tb testing.TB, streams, length int) *eventstream.DB {
 			mustAppend(tb, db, accountStream(s), eventstream.Any, batch...)
 		}
 	}
+	if head := db.Head(); head > 2*segment.RunEvents && !eventstream.AwaitSealed(db, head-2*segment.RunEvents) {
+		tb.Fatal("the store was not sealed")
+	}
 	if err := db.Close(); err != nil {
 		tb.Fatalf("close: %v", err)
 	}
-	if db, err = eventstream.Open(dir, nil); err != nil {
+	// It reads segments, and packs none while something is measured.
+	if db, err = eventstream.Open(dir, &eventstream.Options{Unstable: eventstream.Unstable{RunEvents: -1}}); err != nil {
 		tb.Fatalf("open again: %v", err)
 	}
 	tb.Cleanup(func() {

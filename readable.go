@@ -31,6 +31,13 @@ func (db *DB) awaitReadable(ctx context.Context, position Position) error {
 	}
 }
 
+// AwaitAbove waits until an event above position is readable, and returns the readable
+// head. It fails with ctx's error, [ErrClosed], or one that matches [ErrPoisoned] if no
+// such event will come.
+func (db *DB) AwaitAbove(ctx context.Context, position Position) (head Position, err error) {
+	return db.view().awaitNews(ctx, position+1)
+}
+
 // poisoned turns the engine's error into ours.
 func (db *DB) poisoned(err error) error {
 	var p *engine.PoisonError

@@ -15,16 +15,18 @@ import (
 
 // logCursor is how far a read of the global order got.
 //
-// The log holds, under each position, the key of the event there. A page reads a
-// run of positions, sorts them by event key, fetches the events in one walk, and
-// puts them back in order: neighbours in a stream then cost a step each instead of
-// a seek.
+// The newest events are in memory, and those that are sealed in segments, which are
+// read one after the other. Between them, and where a segment is damaged, is the log.
+// It holds, under each position, the key of the event there. A page reads a run of
+// positions, sorts them by event key, fetches the events in one walk, and puts them
+// back in order: neighbours in a stream then cost a step each instead of a seek.
 type logCursor struct {
 	view    view
 	opts    *readOptions
 	decoder eventDecoder
 	lo, hi  Position // what is still to be read, both inclusive
 	budget  int      // how many positions the next page may fetch
+	segment segmentCursor
 }
 
 func (v view) readAll(ctx context.Context, opts []ReadOption) iter.Seq2[Event, error] {
@@ -52,6 +54,9 @@ func (c *logCursor) next(p *page, n int) (last bool, err error) {
 		if done, err := c.fromTail(p, n); done {
 			return c.lo > c.hi, err
 		}
+	}
+	if done, err := c.fromSegment(p, n); done {
+		return c.lo > c.hi, err
 	}
 	err = c.fromLog(p, min(n, c.budget))
 	return c.lo > c.hi, err
@@ -86,7 +91,7 @@ func (c *logCursor) take(p *page, tenantID TenantID, stream StreamID, version Ve
 	if env.Position != position {
 		return damagedEvent(stream, version, position, errElsewhere)
 	}
-	if !c.opts.accepts(stream, &env) {
+	if !c.opts.accepts(stream, version, &env) {
 		return nil
 	}
 	if err := c.decoder.decode(p.add(), c.view.tenant, stream, version, &env); err != nil {
@@ -117,7 +122,7 @@ func (c *logCursor) fromLog(p *page, n int) error {
 	if err != nil {
 		return err
 	}
-	fetched, err := c.fetch(p, pointers)
+	fetched, err := fetch(c.view.db.eng, p, pointers, &c.budget)
 	if err != nil {
 		return err
 	}
@@ -152,16 +157,17 @@ func (c *logCursor) pointers(p *page, n int) (found []pointer, err error) {
 		c.lo = c.hi + 1
 		return nil, nil
 	}
-	it, err := c.view.db.eng.NewIter(keys.AppendPosition(nil, c.lo), keys.AppendPosition(nil, c.hi+1))
+	lo, hi := c.segment.between(c.lo, c.hi, c.opts.backward)
+	it, err := c.view.db.eng.NewIter(keys.AppendPosition(nil, lo), keys.AppendPosition(nil, hi+1))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	move, step, expected, delta := it.First, it.Next, c.lo, Position(1)
+	move, step, expected, delta := it.First, it.Next, lo, Position(1)
 	if c.opts.backward {
-		move, step, expected, delta = it.Last, it.Prev, c.hi, ^Position(0)
+		move, step, expected, delta = it.Last, it.Prev, hi, ^Position(0)
 	}
-	remaining := uint64(c.hi-c.lo) + 1
+	remaining := uint64(hi-lo) + 1
 	for scanned := 0; remaining > 0 && len(found) < n && scanned < pageScan; scanned++ {
 		if !move() {
 			if it.Err() != nil {
@@ -201,15 +207,16 @@ func tenantOf(key []byte) TenantID {
 }
 
 // fetch reads the envelopes of pointers and returns the pointers that have theirs:
-// all, or fewer if they are larger than a page should be.
-func (c *logCursor) fetch(p *page, pointers []pointer) ([]pointer, error) {
+// all, or fewer if they are larger than a page should be. budget is set to how many
+// fit.
+func fetch(eng *engine.Engine, p *page, pointers []pointer, budget *int) ([]pointer, error) {
 	for {
-		size, err := fetchEnvelopes(c.view.db.eng, p, pointers)
+		size, err := fetchEnvelopes(eng, p, pointers)
 		if err != nil {
 			return nil, err
 		}
 		if size > 0 {
-			c.budget = min(max(pageBytes*len(pointers)/size, 1), pageMost)
+			*budget = min(max(pageBytes*len(pointers)/size, 1), pageMost)
 		}
 		if size <= 2*pageBytes || len(pointers) <= 1 {
 			return pointers, nil
@@ -218,7 +225,7 @@ func (c *logCursor) fetch(p *page, pointers []pointer) ([]pointer, error) {
 		for i := range pointers {
 			pointers[i].envelope = nil
 		}
-		pointers = pointers[:min(c.budget, len(pointers)-1)]
+		pointers = pointers[:min(*budget, len(pointers)-1)]
 	}
 }
 

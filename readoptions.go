@@ -25,6 +25,7 @@ type readOptions struct {
 	recordedFrom, recordedTo int64
 	types                    []string
 	category                 string
+	match                    func(StreamID, Version, *codec.Envelope) bool // nil: everything
 
 	fault error
 }
@@ -111,13 +112,7 @@ func (o *readOptions) use(name string) { o.set = append(o.set, name) }
 // newReadOptions applies opts to the defaults of the read called read, which takes
 // the options named in allowed.
 func newReadOptions(read string, allowed []string, opts []ReadOption) (*readOptions, error) {
-	o := &readOptions{
-		fromVersion: 1, toVersion: math.MaxInt64,
-		until:        math.MaxInt64,
-		limit:        math.MaxInt,
-		occurredFrom: math.MinInt64, occurredTo: math.MaxInt64,
-		recordedFrom: math.MinInt64, recordedTo: math.MaxInt64,
-	}
+	o := readEverything()
 	for _, opt := range opts {
 		opt(o)
 	}
@@ -129,13 +124,25 @@ func newReadOptions(read string, allowed []string, opts []ReadOption) (*readOpti
 	return o, o.fault
 }
 
+// readEverything is what a read without options does.
+func readEverything() *readOptions {
+	return &readOptions{
+		fromVersion: 1, toVersion: math.MaxInt64,
+		until:        math.MaxInt64,
+		limit:        math.MaxInt,
+		occurredFrom: math.MinInt64, occurredTo: math.MaxInt64,
+		recordedFrom: math.MinInt64, recordedTo: math.MaxInt64,
+	}
+}
+
 // accepts reports whether an event passes the options that look at the event
 // itself.
-func (o *readOptions) accepts(stream StreamID, env *codec.Envelope) bool {
+func (o *readOptions) accepts(stream StreamID, version Version, env *codec.Envelope) bool {
 	return env.OccurredAt >= o.occurredFrom && env.OccurredAt <= o.occurredTo &&
 		env.RecordedAt >= o.recordedFrom && env.RecordedAt <= o.recordedTo &&
 		(o.types == nil || slices.Contains(o.types, string(env.Type))) &&
-		(o.category == "" || stream.Category() == o.category)
+		(o.category == "" || stream.Category() == o.category) &&
+		(o.match == nil || o.match(stream, version, env))
 }
 
 // clampNano returns t in nanoseconds, or the nearest time that has them.

@@ -110,7 +110,7 @@ func (c *streamCursor) walk(it engine.Iter, p *page, n int) (last bool, err erro
 		if env.RecordedAt > c.opts.recordedTo && !backward {
 			return true, nil // recorded-at never decreases within a stream
 		}
-		if !c.opts.accepts(c.stream, &env) {
+		if !c.opts.accepts(c.stream, version, &env) {
 			continue
 		}
 		if err := c.decoder.decode(p.add(), c.view.tenant, c.stream, version, &env); err != nil {

@@ -19,7 +19,9 @@ type appendRequest struct {
 	scratch []byte    // encodes one payload at a time
 	ids     []EventID // those that the store made
 	given   int       // events that came with an id
-	size    int64     // of all envelopes, in bytes
+	size    int64     // of all envelopes and records, in bytes
+	update  *UpdateTx // whose commit it is, or nil
+	guards  []guard   // what must not have been committed
 
 	// What passes between the request's caller and whoever decides it.
 	state   atomic.Int32
@@ -31,7 +33,10 @@ type appendRequest struct {
 	firstPosition Position
 	lastPosition  Position
 	recordedAt    int64
-	failed        *streamPart // the part whose expectation failed
+	failed        *streamPart    // the part whose expectation failed
+	forbidden     Position       // of an event that a guard found
+	changed       recordWrite    // what the update read, and somebody wrote since
+	namespaces    []namespaceKey // that the update is the first to write
 	deduplicated  bool
 }
 
@@ -113,6 +118,11 @@ func (r *appendRequest) release() {
 	r.outcome = outcome{}
 	r.firstPosition, r.lastPosition, r.recordedAt = 0, 0, 0
 	r.failed, r.deduplicated = nil, false
+	if r.update != nil {
+		r.db.recordWrites.end(r.update)
+	}
+	r.update, r.changed, r.namespaces = nil, recordWrite{}, nil
+	r.guards, r.forbidden = nil, 0
 	r.state.Store(stateQueued)
 	r.db.requests.Put(r)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/codec"
+	"github.com/nexus-erp/eventstream/internal/campaign"
 )
 
 const rotationRole = "rotation"
@@ -226,4 +227,5 @@ func testRotation(t *testing.T, task rotationTask) {
 		t.Errorf("check: %+v, %v", report, err)
 	}
 	mustAppend(t, db, "later", eventstream.NoStream, event("X"))
+	campaign.Count(t, campaign.FaultPoints, 1)
 }

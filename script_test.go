@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,11 @@ type script struct {
 	// acked is called after each acknowledged append with the position that must be
 	// there from then on.
 	acked func(eventstream.Position)
+	// marked is called after each Close with the head: from then on the high-water mark
+	// knows it. It may be nil.
+	marked func(eventstream.Position)
+	// left is set if a store did not close, and somebody may still be at work on its files.
+	left bool
 }
 
 var scriptTime = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
@@ -31,6 +37,7 @@ func scriptOptions(fs vfs.FS) *eventstream.Options {
 	return &eventstream.Options{
 		FS: fs, Clock: func() time.Time { return scriptTime },
 		MemTableBytes: 256 << 10, CacheBytes: 1 << 20, TailBytes: 64 << 10,
+		Unstable: eventstream.Unstable{RunEvents: 4},
 	}
 }
 
@@ -65,6 +72,30 @@ func refused(s step, want error) step {
 	}
 }
 
+// notes is the namespace of the records that updates write.
+const notes = "notes"
+
+// updates is a step that appends an event and notes it in a record, unless it is noted.
+func updates(expect eventstream.Expected, e eventstream.NewEvent) step {
+	return func(db *eventstream.DB) (eventstream.Position, error) {
+		res, err := db.Update(ctx, func(tx *eventstream.UpdateTx) error {
+			records := tx.Records(notes)
+			if _, noted, err := records.Get(e.ID[:]); err != nil || noted {
+				return err
+			}
+			return errors.Join(records.Put(e.ID[:], []byte(e.Type)), tx.Append("notes", expect, e))
+		})
+		return res.LastPosition, err
+	}
+}
+
+// saves is a step that saves the state of a stream.
+func saves(stream eventstream.StreamID, version eventstream.Version) step {
+	return func(db *eventstream.DB) (eventstream.Position, error) {
+		return 0, db.SaveSnapshot(ctx, snapshotAt(stream, version, scriptTime), 2)
+	}
+}
+
 // errContract marks what a store must never do, whatever fails below it.
 var errContract = errors.New("broken promise")
 
@@ -91,6 +122,8 @@ func sessions() [2][]step {
 			first, // again
 			refused(appends(tenant, "a-a-1", eventstream.NoStream, withID(id(90), "X")), eventstream.ErrConflict),
 			appends("acme", "a-a-1", eventstream.NoStream, withID(id(1), "Opened")),
+			updates(eventstream.NoStream, withID(id(21), "Noted")),
+			saves("a-a-1", 3),
 			refused(appends(tenant, "a-a-1", eventstream.Any, withID(id(2), "X"), withID(id(91), "Y")), eventstream.ErrDuplicateEvent),
 			appends(tenant, "big", eventstream.NoStream, large(6)),
 			appends(tenant, "big", eventstream.Exact(1), large(7)),
@@ -104,6 +137,9 @@ func sessions() [2][]step {
 			appends(tenant, "a-a-1", eventstream.Exact(3), withID(id(11), "Z")),
 			journal, // again
 			refused(appends(tenant, "c-c-1", eventstream.NoStream, withID(id(92), "X")), eventstream.ErrConflict),
+			updates(eventstream.NoStream, withID(id(21), "Noted")), // again
+			updates(eventstream.Exact(1), withID(id(22), "Noted")),
+			saves("a-a-1", 4),
 			appends("acme", "a-a-1", eventstream.Exact(1), withID(id(12), "Y")),
 		},
 	}
@@ -119,11 +155,14 @@ func (s *script) run() error {
 	for _, steps := range sessions() {
 		db, err := s.open()
 		if err != nil {
+			s.left = letGo(err)
 			return fmt.Errorf("open: %w", err)
 		}
 		failed := s.play(db, steps)
+		head := db.Head()
 		started := time.Now()
 		err = db.Close()
+		s.left = err != nil // perhaps not all of it was let go
 		if took := time.Since(started); took > closeMost {
 			return fmt.Errorf("%w: Close took %v", errContract, took)
 		}
@@ -133,13 +172,17 @@ func (s *script) run() error {
 		if err != nil {
 			return fmt.Errorf("close: %w", err)
 		}
+		if s.marked != nil {
+			s.marked(head)
+		}
 	}
 	return nil
 }
 
-// errHeld stands for a call that does not return: after a failure that Pebble cannot
-// handle, whoever is inside it stays there. Everyone else must get on.
-var errHeld = errors.New("held inside the engine")
+// letGo reports whether err says that Pebble was given up.
+func letGo(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "only by a new process")
+}
 
 // heldAfter is when a call counts as held.
 const heldAfter = 10 * time.Second
@@ -159,14 +202,16 @@ func call(db *eventstream.DB, do step) (last eventstream.Position, err error) {
 	case <-returned:
 		return position, failure
 	case <-held.C:
-		return 0, errHeld
+		return 0, fmt.Errorf("%w: the call did not return", errContract)
 	}
 }
 
 // play makes the calls. Once one failed, all that follow must fail: the store is
-// poisoned.
+// poisoned. A call that was refused for want of room ends the script: what follows would
+// rest on it.
 func (s *script) play(db *eventstream.DB, steps []step) (failed error) {
 	for i, do := range steps {
+		head := db.Head()
 		last, err := call(db, do)
 		switch {
 		case errors.Is(err, errContract):
@@ -175,18 +220,27 @@ func (s *script) play(db *eventstream.DB, steps []step) (failed error) {
 			return fmt.Errorf("%w: step %d went through after %v", errContract, i, failed)
 		case err == nil:
 			s.acked(last)
-		case failed == nil && errors.Is(err, errHeld):
-			failed = fmt.Errorf("step %d: %w", i, err)
+		case failed == nil && errors.Is(err, eventstream.ErrDiskFull):
+			if now := db.Head(); now != head {
+				return fmt.Errorf("%w: step %d was refused, and the head went from %d to %d: %w", errContract, i, head, now, err)
+			}
+			return s.reads(db, fmt.Errorf("step %d: %w", i, err))
 		case failed == nil && !errors.Is(err, eventstream.ErrPoisoned), failed != nil && (!errors.Is(err, eventstream.ErrPoisoned) || errors.Is(err, eventstream.ErrCommitUnknown)):
 			return fmt.Errorf("%w: step %d: the error does not say that the store is poisoned: %w", errContract, i, err)
 		case failed == nil:
 			failed = fmt.Errorf("step %d: %w", i, err)
 		}
 	}
-	if failed != nil {
-		if _, err := collect(db.ReadAll(ctx)); err != nil {
-			return fmt.Errorf("%w: a poisoned store does not read: %w", errContract, err)
-		}
+	return s.reads(db, failed)
+}
+
+// reads returns failed, unless the store does not read any more.
+func (s *script) reads(db *eventstream.DB, failed error) error {
+	if failed == nil {
+		return nil
+	}
+	if _, err := collect(db.ReadAll(ctx)); err != nil {
+		return fmt.Errorf("%w: a store that failed does not read: %w", errContract, err)
 	}
 	return failed
 }
@@ -243,6 +297,15 @@ func verifyScript(t testing.TB, what, dir string, opts *eventstream.Options, ref
 		if n > 0 && got[n-1].CommitIndex != got[n-1].CommitSize-1 {
 			t.Errorf("%s: the last commit is there in part", what)
 		}
+	}
+	noted := 0
+	for i := range got {
+		if got[i].Stream == "notes" {
+			noted++
+		}
+	}
+	if records := recordsOf(t, defaultTenant(db), notes); len(records) != noted {
+		t.Errorf("%s: %d events are noted, but there are %d records", what, noted, len(records))
 	}
 	report, err := db.Check(ctx, eventstream.Deep())
 	if err != nil || !report.OK() {

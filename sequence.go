@@ -3,7 +3,9 @@ package eventstream
 import (
 	"encoding/binary"
 	"log/slog"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nexus-erp/eventstream/codec"
@@ -18,6 +20,7 @@ const (
 	decidedCommit    decision = iota + 1 // it is in the log
 	decidedConflict                      // a stream is not as expected
 	decidedDuplicate                     // an id is known already
+	decidedAgain                         // its guards must be looked at again, from outside
 )
 
 // sequencer decides appends one at a time, in groups.
@@ -25,7 +28,7 @@ const (
 // The obvious sequencer is a lock that every append takes in turn. It works, and
 // costs each append a batch of Pebble's of its own and, as soon as there are more
 // writers than cores, one more time to be parked and woken. Here an append queues
-// itself, and whoever finds nobody leading takes the lead: it takes the queue,
+// itself, and whoever finds nobody leading starts a leader: it takes the queue,
 // decides the appends in it one after the other, writes all that commit into one
 // batch, and hands that over to the log. What queues meanwhile is the next group,
 // so groups grow with the load and a lone append is a group of its own. Each append
@@ -35,21 +38,24 @@ const (
 //	       for each append: decide from memory → assign → note the new state
 //	       one batch: all events, all positions, all ids       (neighbours insert faster)
 //	       hand it over; its members are told when it is durable
-//	       again, until the queue is empty or two groups are in flight
+//	       again, while what is queued makes a group
 //
-// While one group is being synced and another is ready, the rest waits, and becomes
-// one group when the first lands. A leader whose own append is told passes the lead
-// on. The state below is the
-// leader's; mu guards the queue alone and is never held while anything is written.
+// While the log syncs, what queues is handed over in a few groups, so that the next
+// sync finds it there: waiting for the one under way to end would leave the disk idle,
+// a group for each append would cost a batch each. See groupShare. The leader is a
+// goroutine of the store, never a caller: it may be held inside Pebble, by a stall or
+// for good, and a caller's ctx must count then too. The state below is the leader's;
+// mu guards the queue alone and is never held while anything is written.
 type sequencer struct {
 	mu       sync.Mutex
 	queue    []*appendRequest
 	leading  bool
-	inFlight int   // groups that were handed over and are not durable yet
+	inFlight int   // appends that were handed over and are not durable yet
 	failed   error // why nothing can be appended any more
 
-	head         Position // the newest position assigned
-	lastRecorded int64    // the newest recorded-at time, in ns
+	head         Position      // the newest position assigned
+	assigned     atomic.Uint64 // likewise, for others: nothing in Pebble is newer
+	lastRecorded int64         // the newest recorded-at time, in ns
 	clockWarned  time.Time
 }
 
@@ -57,9 +63,10 @@ const (
 	// The greatest group: what it holds is in memory several times over.
 	groupRequests = 256
 	groupBytes    = 4 << 20
-	// groupsInFlight bounds how many groups wait for the disk. One is being synced and
-	// the next is ready for it; more would only be smaller, and each costs a batch.
-	groupsInFlight = 2
+	// groupShare is the least group, as a divisor of what is in flight. With 64 writers,
+	// half of them are being synced as a rule, and the others go in about four groups.
+	// What is left over goes when something lands.
+	groupShare = 4
 )
 
 // commitGroup is the appends that share a batch.
@@ -72,7 +79,8 @@ type commitGroup struct {
 	value   []byte
 }
 
-// sequence queues the request, and leads if nobody does. Its outcome is told later.
+// sequence queues the request, and sees to it that somebody leads. Its outcome is
+// told later.
 func (r *appendRequest) sequence() error {
 	seq := &r.db.seq
 	seq.mu.Lock()
@@ -84,46 +92,49 @@ func (r *appendRequest) sequence() error {
 	lead := seq.mayLeadLocked()
 	seq.mu.Unlock()
 	if lead {
-		r.db.lead(r.done)
+		r.db.startLeading()
 	}
 	return nil
 }
 
-// mayLeadLocked reports whether the caller must lead.
+// mayLeadLocked reports whether the caller must start a leader.
 func (s *sequencer) mayLeadLocked() bool {
-	if s.leading || len(s.queue) == 0 || s.inFlight >= groupsInFlight {
+	if s.leading || !s.groupLocked() {
 		return false
 	}
 	s.leading = true
 	return true
 }
 
-// landed notes that a group is not in flight any more, and reports whether the
+// groupLocked reports whether the queue makes a group. If nothing is in flight,
+// anything does, so what is queued never waits for nothing.
+func (s *sequencer) groupLocked() bool {
+	return len(s.queue) > 0 && len(s.queue) >= s.inFlight/groupShare
+}
+
+// landed notes that n appends are not in flight any more, and reports whether the
 // caller must see to it that somebody leads.
-func (s *sequencer) landed() bool {
+func (s *sequencer) landed(n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inFlight--
+	s.inFlight -= n
 	return s.failed == nil && s.mayLeadLocked()
 }
 
-// lead decides groups until the queue is empty or enough groups are in flight. When told receives, the leader's own
-// append has its outcome, and another goroutine goes on with what is left.
-func (db *DB) lead(told chan struct{}) {
-	for g := db.takeGroup(); g != nil; g = db.takeGroup() {
-		db.commitGroup(g)
-		if len(told) > 0 && db.seq.waiting() {
-			go db.lead(nil)
-			return
-		}
+// startLeading starts a leader, for which Close waits as for the calls that it works
+// for. If none of these is left, neither is anything to lead.
+func (db *DB) startLeading() {
+	if db.gate.join() {
+		go db.lead()
 	}
 }
 
-// waiting reports whether the queue holds anything. Only the leader may ask.
-func (s *sequencer) waiting() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.queue) > 0
+// lead decides groups as long as the queue makes one.
+func (db *DB) lead() {
+	defer db.gate.leave()
+	for g := db.takeGroup(); g != nil; g = db.takeGroup() {
+		db.commitGroup(g)
+	}
 }
 
 // takeGroup takes the next group from the queue. It returns nil, and gives up the
@@ -135,9 +146,15 @@ func (db *DB) takeGroup() *commitGroup {
 	}
 	seq := &db.seq
 	seq.mu.Lock()
+	if seq.inFlight > 0 {
+		// Let those run that were just told, or are about to queue: the group grows.
+		seq.mu.Unlock()
+		runtime.Gosched()
+		seq.mu.Lock()
+	}
 	defer seq.mu.Unlock()
-	if seq.inFlight >= groupsInFlight {
-		seq.leading = false // whoever sees a group land goes on
+	if !seq.groupLocked() {
+		seq.leading = false // whoever queues next, or sees a group land, goes on
 		db.groups.Put(g)
 		return nil
 	}
@@ -157,11 +174,6 @@ func (db *DB) takeGroup() *commitGroup {
 	rest := copy(seq.queue, seq.queue[taken:])
 	clear(seq.queue[rest:])
 	seq.queue = seq.queue[:rest]
-	if taken == 0 {
-		seq.leading = false
-		db.groups.Put(g)
-		return nil
-	}
 	return g
 }
 
@@ -173,7 +185,15 @@ func (db *DB) commitGroup(g *commitGroup) {
 			r.tell(outcome{decision: decidedDuplicate})
 		case r.conflicts():
 			r.tell(outcome{decision: decidedConflict})
+		case !r.guarded():
+			r.tell(outcome{decision: decidedAgain})
+		case r.forbidden != 0:
+			r.tell(outcome{decision: decidedConflict})
 		default:
+			if err := r.admit(); err != nil { // before it has a place in the log
+				r.tell(outcome{err: err})
+				continue
+			}
 			r.assign()
 			g.members = append(g.members, r)
 		}
@@ -185,9 +205,10 @@ func (db *DB) commitGroup(g *commitGroup) {
 		return
 	}
 	g.last = db.seq.head
+	db.seq.assigned.Store(uint64(g.last)) // before anybody can read what the batch writes
 	batch := g.batch()
 	db.seq.mu.Lock()
-	db.seq.inFlight++
+	db.seq.inFlight += len(g.members)
 	db.seq.mu.Unlock()
 	// Once it is handed over, the group is the engine's: its members may be told, and
 	// released, before the call returns.
@@ -254,6 +275,12 @@ func (g *commitGroup) batch() engine.Batch {
 			b.Set(g.key, g.value)
 		}
 	}
+	for _, r := range g.members {
+		if r.update != nil {
+			tenantID, _ := r.tenant.number()
+			r.update.put(b, tenantID, r.namespaces)
+		}
+	}
 	return b
 }
 
@@ -266,8 +293,8 @@ func (g *commitGroup) Report(err error) {
 		}
 		return // others may still look at the group
 	}
-	if g.db.seq.landed() {
-		go g.db.lead(nil)
+	if g.db.seq.landed(len(g.members)) {
+		g.db.startLeading()
 	}
 	for i, r := range g.members {
 		g.members[i] = nil
@@ -309,8 +336,8 @@ func (r *appendRequest) isDuplicate() bool {
 	return found
 }
 
-// conflicts notes the first stream that is not as expected, and reports whether
-// there is one.
+// conflicts notes the first stream that is not as expected, or a record that was
+// written since the update read it, and reports whether there is one.
 func (r *appendRequest) conflicts() bool {
 	for i := range r.parts {
 		if p := &r.parts[i]; !p.expect.matches(p.head.version) {
@@ -319,7 +346,23 @@ func (r *appendRequest) conflicts() bool {
 			return true
 		}
 	}
-	return false
+	if r.update == nil {
+		return false
+	}
+	changed := false
+	r.changed, changed = r.db.recordWrites.changed(r.update)
+	return changed
+}
+
+// admit returns why the append cannot be written, although it may be.
+func (r *appendRequest) admit() (err error) {
+	if err := r.db.admit(r.size); err != nil {
+		return err
+	}
+	if r.update != nil {
+		r.namespaces, err = r.update.claim()
+	}
+	return err
 }
 
 // assign gives the events their places and notes the new state, for the appends
@@ -329,7 +372,7 @@ func (r *appendRequest) assign() {
 	tenantID, known := r.tenant.number()
 	if !known {
 		tenantID = db.tenants.greatest + 1
-		db.tenants.intern(r.tenant, tenantID)
+		db.tenants.intern(r.tenant, tenantID, seq.head+1)
 		r.newTenant = tenantID
 	}
 	r.recordedAt = db.recordedAt()
@@ -346,6 +389,9 @@ func (r *appendRequest) assign() {
 	}
 	r.lastPosition = seq.head
 	seq.lastRecorded = r.recordedAt
+	if r.update != nil {
+		db.recordWrites.note(r.update, r.lastPosition)
+	}
 }
 
 // place writes into an event's key and envelope what was not known when they were
@@ -363,16 +409,22 @@ func (r *appendRequest) place(e *eventPart, tenantID TenantID, stream StreamID, 
 
 // recordedAt returns the time to record, which never goes back.
 func (db *DB) recordedAt() int64 {
-	now := db.opts.Clock()
-	ns := now.UnixNano()
-	if ns >= db.seq.lastRecorded {
-		return ns
-	}
+	now, last := db.opts.Clock(), db.seq.lastRecorded
+	ns := notBefore(last, now)
 	const lag, pause = time.Hour, time.Minute
-	if behind := time.Duration(db.seq.lastRecorded - ns); behind > lag && now.Sub(db.seq.clockWarned).Abs() > pause {
+	if behind := time.Unix(0, last).Sub(now); behind > lag && now.Sub(db.seq.clockWarned).Abs() > pause {
 		db.seq.clockWarned = now
 		db.log.Warn("the clock is behind the newest event; events are recorded at that event's time",
 			slog.Duration("behind", behind))
 	}
-	return db.seq.lastRecorded
+	return ns
+}
+
+// notBefore returns what a clock says, in nanoseconds, or last if that is later. A clock
+// that shows a time of which there are no nanoseconds is broken: it says nothing.
+func notBefore(last int64, now time.Time) int64 {
+	if now.After(maxTime) {
+		return last
+	}
+	return max(last, clampNano(now))
 }

@@ -7,20 +7,26 @@ import (
 
 // Stats counts what the store did since it was opened, and what it takes on disk.
 type Stats struct {
-	Appends      uint64            // appends that committed
-	Events       uint64            // events that they wrote
-	EventBytes   uint64            // bytes of their envelopes
-	Deduplicated uint64            // appends that were answered from an earlier one
-	Conflicts    uint64            // appends whose expectation failed
-	Failures     uint64            // appends that failed in another way
-	EventsRead   uint64            // events that reads returned
-	BytesOnDisk  uint64            // all of Pebble's files
-	KindBytes    map[string]uint64 // by kind of key, as estimated from the files
+	Appends      uint64   // appends that committed
+	Events       uint64   // events that they wrote
+	EventBytes   uint64   // bytes of their envelopes
+	Deduplicated uint64   // appends that were answered from an earlier one
+	Conflicts    uint64   // appends whose expectation failed
+	Failures     uint64   // appends that failed in another way
+	EventsRead   uint64   // events that reads returned
+	Sealed       Position // the last position that is sealed
+	Rebuilt      uint64   // segments that were damaged and built again from their events
+	Snapshots    uint64   // snapshots that were saved
+	// SnapshotsDamaged counts the damaged snapshots that reads came across.
+	SnapshotsDamaged uint64
+	BytesOnDisk      uint64            // all of Pebble's files
+	KindBytes        map[string]uint64 // by kind of key, as estimated from the files
+	Disk             DiskStats
 }
 
 // counters are what Stats counts. They are safe for concurrent use.
 type counters struct {
-	appends, events, eventBytes, deduplicated, conflicts, failures, eventsRead atomic.Uint64
+	appends, events, eventBytes, deduplicated, conflicts, failures, eventsRead, segmentsRebuilt, snapshots, snapshotsDamaged atomic.Uint64
 }
 
 func (c *counters) appended(r *appendRequest) {
@@ -57,8 +63,13 @@ func (db *DB) Stats() (Stats, error) {
 		Conflicts:    c.conflicts.Load(),
 		Failures:     c.failures.Load(),
 		EventsRead:   c.eventsRead.Load(),
+		Sealed:       db.sealer.reached(),
+		Rebuilt:      c.segmentsRebuilt.Load(),
+		Snapshots:    c.snapshots.Load(),
 		KindBytes:    make(map[string]uint64),
+		Disk:         db.diskStats(),
 	}
+	s.SnapshotsDamaged = c.snapshotsDamaged.Load()
 	total, byKind, err := db.eng.DiskUsage()
 	if err != nil {
 		return Stats{}, err

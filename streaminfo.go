@@ -148,6 +148,9 @@ func (v view) describe(it engine.Iter, id TenantID, stream StreamID, end []byte)
 			break
 		}
 	}
+	if err := it.Err(); err != nil { // what is there at version 1 is not the last
+		return StreamInfo{}, false, err
+	}
 	info.Version, info.LastPosition = version, env.Position
 	info.LastRecordedAt = time.Unix(0, env.RecordedAt).UTC()
 	return info, true, nil

@@ -3,6 +3,7 @@ package eventstream
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,13 +32,16 @@ func (db *DB) Tenant(name string) *Tenant {
 	return t
 }
 
-// Tenants returns the names of all tenants with events, sorted.
-func (db *DB) Tenants() []string { return db.tenants.names() }
+// Tenants returns the names of all tenants with readable events, sorted.
+func (db *DB) Tenants() []string { return db.tenants.names(db.readable.Load()) }
 
 // tenant is a tenant in memory.
 type tenant struct {
 	name string
 	id   atomic.Uint32 // 0 until the commit of its first append
+	// since is the first position of that commit, or 0 if it is older than this DB.
+	// The table's lock guards it.
+	since Position
 }
 
 // number returns the tenant's interned id. ok is false before its first append.
@@ -87,25 +91,37 @@ func (t *tenantTable) ensure(name string) *tenant {
 	return found
 }
 
-// intern records that the tenant has the number id, which a commit just stored.
-func (t *tenantTable) intern(tn *tenant, id TenantID) {
+// intern records that the tenant has the number id, which the commit that starts at
+// since stores.
+func (t *tenantTable) intern(tn *tenant, id TenantID, since Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	tn.since = since
 	tn.id.Store(uint32(id))
 	t.byName[tn.name] = tn
 	t.byID[id] = tn
 	t.greatest = max(t.greatest, id)
 }
 
-func (t *tenantTable) names() []string {
+// names returns the tenants whose first events lie at or below head.
+func (t *tenantTable) names(head Position) []string {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var names []string
 	for _, tn := range t.byID {
-		names = append(names, tn.name)
+		if tn.since <= head {
+			names = append(names, tn.name)
+		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// ids returns the numbers of all tenants.
+func (t *tenantTable) ids() []TenantID {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Keys(t.byID))
 }
 
 // metaTenantPrefix starts the names of the facts that map a tenant's name to its
@@ -141,7 +157,7 @@ func (t *tenantTable) load(eng *engine.Engine) error {
 		if t.findID(id) != nil {
 			return errors.Join(errTenantRecord, it.Close())
 		}
-		t.intern(t.ensure(name[len(metaTenantPrefix):]), id)
+		t.intern(t.ensure(name[len(metaTenantPrefix):]), id, 0)
 	}
 	return it.Close()
 }

@@ -1,7 +1,6 @@
 package eventstream_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/nexus-erp/eventstream"
@@ -46,28 +45,4 @@ func TestTheDefaultTenantIsTheStoreItself(t *testing.T) {
 	db := estest.Open(t)
 	mustAppend(t, db.Tenant(eventstream.DefaultTenant), "s", eventstream.NoStream, event("X"))
 	equal(t, "events", len(mustCollect(t, db.ReadStream(ctx, "s"))), 1)
-}
-
-func TestATenantWithABadNameFailsEveryCall(t *testing.T) {
-	t.Parallel()
-	db := estest.Open(t)
-	for _, name := range []string{"", strings.Repeat("x", 256), "a\x00", "\xff"} {
-		tenant := db.Tenant(name)
-		for what, call := range map[string]func() error{
-			"Append":     func() error { _, err := tenant.Append(ctx, "s", eventstream.Any, event("X")); return err },
-			"AppendAll":  func() error { _, err := tenant.AppendAll(ctx, nil); return err },
-			"ReadStream": func() error { _, err := collect(tenant.ReadStream(ctx, "s")); return err },
-			"ReadAll":    func() error { _, err := collect(tenant.ReadAll(ctx)); return err },
-			"Follow":     func() error { _, err := collect(tenant.Follow(ctx)); return err },
-			"Streams":    func() error { _, err := collect(tenant.Streams(ctx, "")); return err },
-			"Stream":     func() error { _, err := tenant.Stream(ctx, "s"); return err },
-			"Event":      func() error { _, err := tenant.Event(ctx, id(1)); return err },
-			"EventAt":    func() error { _, err := tenant.EventAt(ctx, 1); return err },
-			"Read":       func() error { return tenant.Read(ctx, func(*eventstream.Reader) error { return nil }) },
-		} {
-			err := call()
-			wantErr(t, err, eventstream.ErrInvalidArgument)
-			equal(t, what+": field", errAs[*eventstream.ArgumentError](t, err).Field, "tenant")
-		}
-	}
 }
