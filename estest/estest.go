@@ -27,6 +27,7 @@ type DB struct {
 	Clock *Clock
 
 	fs      *vfs.MemFS
+	path    string
 	options eventstream.Options
 	random  *rand.Rand
 	label   string
@@ -64,6 +65,7 @@ func Open(t testing.TB, opts ...Option) *DB {
 	db := &DB{
 		Clock:  NewClock(start),
 		fs:     vfs.NewCrashableMem(),
+		path:   "store",
 		random: rand.New(rand.NewPCG(c.seed, 0)),
 	}
 	c.options.Clock = db.Clock.Now
@@ -80,15 +82,19 @@ func (db *DB) open(t testing.TB) {
 	t.Helper()
 	db.options.FS = db.fs
 	db.label = fmt.Sprintf("store-%d", opened.Add(1))
-	var err error
+	var (
+		store *eventstream.DB
+		err   error
+	)
 	// Goroutines inherit labels from who starts them: a leak can be told from the
 	// goroutines of other stores that are open at the same time.
 	pprof.Do(context.Background(), pprof.Labels("eventstream", db.label), func(context.Context) {
-		db.DB, err = eventstream.Open("store", &db.options)
+		store, err = eventstream.Open(db.path, &db.options)
 	})
 	if err != nil {
 		t.Fatalf("open store: %v", err)
 	}
+	db.DB = store
 	t.Cleanup(func() { db.finish(t) })
 }
 
@@ -120,7 +126,7 @@ func (db *DB) finish(t testing.TB) {
 // one is of no use any more. Its clock and its ids go on.
 func Crash(t testing.TB, db *DB) *DB {
 	t.Helper()
-	crashed := &DB{Clock: db.Clock, options: db.options, random: db.random}
+	crashed := &DB{Clock: db.Clock, path: db.path, options: db.options, random: db.random}
 	crashed.fs = db.fs.CrashClone(vfs.CrashCloneCfg{
 		UnsyncedDataPercent: db.random.IntN(101),
 		RNG:                 db.random,
@@ -136,7 +142,7 @@ func Crash(t testing.TB, db *DB) *DB {
 // leakedGoroutines returns the stacks of goroutines that carry label. They may need
 // a moment to end after Close returned.
 func leakedGoroutines(label string) string {
-	patience := time.After(2 * time.Second)
+	patience := time.After(5 * time.Second)
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
 	for {

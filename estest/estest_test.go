@@ -33,6 +33,10 @@ func (f *fakeTest) Errorf(format string, args ...any) {
 	f.failures = append(f.failures, fmt.Sprintf(format, args...))
 }
 
+func (f *fakeTest) Error(args ...any) { f.Errorf("%s", fmt.Sprint(args...)) }
+
+func (f *fakeTest) Fatal(args ...any) { f.Fatalf("%s", fmt.Sprint(args...)) }
+
 func (f *fakeTest) Fatalf(format string, args ...any) {
 	f.Errorf(format, args...)
 	runtime.Goexit()
@@ -191,25 +195,39 @@ func TestASoundStoreFailsNothing(t *testing.T) {
 	}
 }
 
+// What Open looks at, it refuses; what it does not, the check at the end finds.
 func TestADamagedStoreFailsTheTest(t *testing.T) {
 	t.Parallel()
-	fake := &fakeTest{}
-	failures := fake.run(func() {
-		db := Open(fake, Options(func(o *eventstream.Options) { o.MemTableBytes = 1 << 20 }))
-		random := rand.NewChaCha8([32]byte{})
-		for range 200 { // several blocks of a table, so that the damage is not in the newest event's
-			payload := make([]byte, 1000)
-			_, _ = random.Read(payload)
-			mustAppend(fake, db, "s", eventstream.NewEvent{Type: "X", Codec: codec.Raw, Data: payload})
-		}
-		if err := db.Close(); err != nil { // which writes tables
-			fake.Fatalf("close: %v", err)
-		}
-		damageTables(t, db.fs)
-		db.open(fake)
-	})
-	if !strings.Contains(failures, "check store: ") || !strings.Contains(failures, "problems, the first: ") {
-		t.Errorf("got failures %q, want one of the check", failures)
+	for name, tt := range map[string]struct {
+		events, size int // of a payload; the damage is among the oldest of them
+		want         []string
+	}{
+		"among the newest events": {200, 1000, []string{"open store: ", "history is damaged"}},
+		"far below":               {3500, 300, []string{"check store: ", "problems, the first: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := &fakeTest{}
+			failures := fake.run(func() {
+				db := Open(fake, Options(func(o *eventstream.Options) { o.MemTableBytes = 8 << 20 })) // one table
+				random := rand.NewChaCha8([32]byte{})
+				for range tt.events {
+					payload := make([]byte, tt.size)
+					_, _ = random.Read(payload)
+					mustAppend(fake, db, "s", eventstream.NewEvent{Type: "X", Codec: codec.Raw, Data: payload})
+				}
+				if err := db.Close(); err != nil { // which writes tables
+					fake.Fatalf("close: %v", err)
+				}
+				damageTables(t, db.fs)
+				db.open(fake)
+			})
+			for _, want := range tt.want {
+				if !strings.Contains(failures, want) {
+					t.Errorf("got failures %q, want one with %q", failures, want)
+				}
+			}
+		})
 	}
 }
 
