@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/codec"
 	"github.com/nexus-erp/eventstream/internal/engine"
 	"github.com/nexus-erp/eventstream/keys"
 )
@@ -73,6 +75,12 @@ func writeOptions(d eventstream.Durability) *pebble.WriteOptions {
 // record is an event as the store stores it: the key and the envelope.
 type record struct{ key, value []byte }
 
+// position returns the event's position.
+func (r record) position() keys.Position {
+	position, _ := codec.PositionOf(r.value) // an envelope that a store gave back
+	return position
+}
+
 // withSerial returns key with its version replaced by a number that no other
 // record has, so that the baseline never overwrites. It uses buf's memory.
 func (r record) withSerial(buf []byte, serial uint64) []byte {
@@ -87,7 +95,7 @@ type serials struct{ last atomic.Uint64 }
 // take reserves n numbers and returns the first.
 func (s *serials) take(n int) uint64 { return s.last.Add(uint64(n)) - uint64(n) + 1 }
 
-// storedRecords returns every event of the closed store in dir, in key order, with
+// storedRecords returns every event of the closed store in dir, by position, with
 // memory of their own.
 func storedRecords(dir string) ([]record, error) {
 	r, err := openRaw(pebbleDir(dir), false)
@@ -99,6 +107,7 @@ func storedRecords(dir string) ([]record, error) {
 		records = append(records, record{slices.Clone(key), slices.Clone(value)})
 		return nil
 	})
+	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.position(), b.position()) })
 	return records, errors.Join(err, r.close())
 }
 

@@ -10,12 +10,15 @@ import (
 // bed is a run's temporary directory, and what figures share in it. What is
 // expensive is made when the first figure asks for it.
 type bed struct {
-	opts  Options
-	dir   string
-	dirs  int
-	pool  *eventPool
-	short *dataset
-	long  *dataset
+	opts      Options
+	dir       string
+	dirs      int
+	pool      *eventPool
+	short     *dataset
+	long      *dataset
+	small     *dataset
+	queries   *queryset
+	aggregate *aggregateStore
 }
 
 func newBed(opts Options) (*bed, error) {
@@ -58,6 +61,11 @@ func (b *bed) shortStreams(ctx context.Context) (*dataset, error) {
 // the size.
 func (b *bed) longStreams(ctx context.Context) (*dataset, error) {
 	return b.dataset(ctx, &b.long, max(b.opts.Events/longStream/5, 2), longStream)
+}
+
+// fewStreams returns the data set of streams of ten events that has a tenth of the size.
+func (b *bed) fewStreams(ctx context.Context) (*dataset, error) {
+	return b.dataset(ctx, &b.small, max(b.opts.Events/shortStream/10, 2), shortStream)
 }
 
 func (b *bed) dataset(ctx context.Context, slot **dataset, streams, perStream int) (*dataset, error) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -72,7 +73,34 @@ func (d *dataset) write(ctx context.Context, g *generator) (err error) {
 			}
 		}
 	}
-	return nil
+	return awaitSealed(ctx, db)
+}
+
+// sealedBehind is how far sealing is behind the head when it has caught up: four runs.
+const sealedBehind = 4 * 1024
+
+// awaitSealed waits until the sealer has caught up.
+func awaitSealed(ctx context.Context, db *eventstream.DB) error {
+	return await(ctx, func() (bool, error) {
+		stats, err := db.Stats()
+		return err == nil && stats.Sealed+sealedBehind >= db.Head(), err
+	})
+}
+
+// await asks every now and then until the answer is yes.
+func await(ctx context.Context, reached func() (bool, error)) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if yes, err := reached(); yes || err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // settle compacts the store, as time would.

@@ -27,22 +27,29 @@ type contest struct {
 
 // The names that Options.Figures takes beside those of the figures.
 const (
-	groupAll    = "all"
-	groupAppend = "append"
-	groupRead   = "read"
+	groupAll       = "all"
+	groupAppend    = "append"
+	groupRead      = "read"
+	groupQuery     = "query"
+	groupAggregate = "aggregate"
+	groupViews     = "project"
 )
 
 // Figures returns the names that [Options.Figures] takes, groups first.
 func Figures() []string {
 	return []string{
-		groupAll, groupAppend, groupRead,
-		"append-locked", "append-batch", "stream-load-10", "stream-load-10k", "read-all", "read-all-seek", "open", "scan-memory",
+		groupAll, groupAppend, groupRead, groupQuery, groupAggregate, groupViews,
+		"append-locked", "append-sealer", "append-indexes", "append-batch", "stream-load-10", "stream-load-10k", "read-all", "read-all-seek",
+		"query-type", "query-correlation", "query-page-10", "query-page-10k", "query-page-1m",
+		"aggregate-load-10k", "aggregate-replay-10k", "state-at-10k", "snapshot", "project-live", "project-rebuild", "open", "scan-memory",
 	}
 }
 
 // selectFigures returns the figures that opts asks for, each once, in the order of
 // the report. The groups: "all"; "append" is appends of one event, and the variant
-// with the lock; "read" is loads and scans.
+// with the lock; "read" is loads and scans; "query" is queries and pages; "aggregate" is
+// loads of aggregates, states of the past and snapshots; "project" is everything about
+// projections.
 //
 // REQUIRES: valid options, with defaults.
 func selectFigures(opts Options) []figure {
@@ -59,11 +66,23 @@ func selectFigures(opts Options) []figure {
 	}
 	add(want[groupAppend], appendFigures(opts.Writers)...)
 	add(want[groupAppend] || want["append-locked"], lockedFigure(lockedWriters))
+	add(want["append-sealer"], sealerFigure(lockedWriters))
+	add(want["append-indexes"], indexesFigure(lockedWriters))
 	add(want["append-batch"], batchFigures(opts.BatchWriters, opts.Batches)...)
 	add(want[groupRead] || want["stream-load-10"], shortLoadFigure())
 	add(want[groupRead] || want["stream-load-10k"], longLoadFigure())
 	add(want[groupRead] || want["read-all"], readAllFigure())
 	add(want[groupRead] || want["read-all-seek"], readAllSeekFigure())
+	for _, f := range append(queryFigures(), pageFigures()...) {
+		add(want[groupQuery] || want[f.name], f)
+	}
+	add(want[groupAggregate] || want["aggregate-load-10k"], aggregateLoadFigure())
+	add(want[groupAggregate] || want["aggregate-replay-10k"], aggregateReplayFigure())
+	add(want[groupAggregate] || want["state-at-10k"], stateAtFigure())
+	add(want[groupAggregate] || want["snapshot"], snapshotFigures()...)
+	add(want[groupViews], projectFigure())
+	add(want[groupViews] || want["project-live"], liveFigure())
+	add(want[groupViews] || want["project-rebuild"], rebuildFigure())
 	add(want["open"], openFigure())
 	add(want["scan-memory"], scanMemoryFigure())
 	return chosen

@@ -26,7 +26,7 @@ type Result struct {
 	Name            string  `json:"name"`
 	Writers         int     `json:"writers"`
 	Batch           int     `json:"batch"`
-	Unit            string  `json:"unit"`              // of the rates: "events", or "opens" for open
+	Unit            string  `json:"unit"`              // of the rates: "events"; "opens", "loads", "states", "KiB" of some
 	EventsPerSecond float64 `json:"events_per_second"` // median over the rounds
 	// Baseline says what the figure is compared with.
 	Baseline                string  `json:"baseline"`

@@ -29,8 +29,11 @@ func TestAFullRunMeasuresEveryFigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"append", "append", "append-locked", "append-batch", "stream-load-10", "stream-load-10k",
-		"read-all", "read-all-seek", "open", "scan-memory",
+		"append", "append", "append-locked", "append-sealer", "append-indexes", "append-batch", "stream-load-10", "stream-load-10k",
+		"read-all", "read-all-seek", "query-type", "query-correlation", "query-page-10", "query-page-10k", "query-page-1m",
+		"aggregate-load-10k", "aggregate-replay-10k", "state-at-10k",
+		"snapshot-encode-1k", "snapshot-decode-1k", "snapshot-encode-60k", "snapshot-decode-60k",
+		"project", "project-live", "project-rebuild", "open", "scan-memory",
 	}
 	var got []string
 	for _, r := range report.Results {
@@ -68,7 +71,7 @@ func checkResult(t *testing.T, r Result) {
 	if r.RatioMin <= 0 || r.RatioMin > r.Ratio || r.Ratio > r.RatioMax {
 		t.Errorf("%s: ratio %v is not within %v to %v", r.Name, r.Ratio, r.RatioMin, r.RatioMax)
 	}
-	isScan := strings.HasPrefix(r.Name, "read-all")
+	isScan := strings.HasPrefix(r.Name, "read-all") || r.Name == "project" || r.Name == "project-rebuild"
 	if isScan != (r.P50 == 0) || r.P50 > r.P95 || r.P95 > r.P99 || r.P99 > r.P999 {
 		t.Errorf("%s: percentiles %v %v %v %v do not ascend", r.Name, r.P50, r.P95, r.P99, r.P999)
 	}
@@ -96,10 +99,14 @@ func TestFiguresAreSelectedByName(t *testing.T) {
 	}{
 		{"append means single appends and the lock", []string{"append"}, "append append append append append-locked"},
 		{"read means loads and scans", []string{"read"}, "stream-load-10 stream-load-10k read-all read-all-seek"},
+		{"query means queries and pages", []string{"query"}, "query-type query-correlation query-page-10 query-page-10k query-page-1m"},
 		{"one figure can be named", []string{"open"}, "open"},
 		{"several figures come in the report's order, each once", []string{"read-all", "append-locked", "read-all"}, "append-locked read-all"},
-		{"all overrides the rest", []string{"open", "all"}, "append append append append append-locked append-batch append-batch append-batch " +
-			"stream-load-10 stream-load-10k read-all read-all-seek open scan-memory"},
+		{"all overrides the rest", []string{"open", "all"}, "append append append append append-locked append-sealer append-indexes append-batch append-batch append-batch " +
+			"stream-load-10 stream-load-10k read-all read-all-seek query-type query-correlation query-page-10 query-page-10k query-page-1m " +
+			"aggregate-load-10k aggregate-replay-10k state-at-10k snapshot-encode-1k snapshot-decode-1k snapshot-encode-60k snapshot-decode-60k " +
+			"project project-live project-rebuild open scan-memory"},
+		{"project means all of projections", []string{"project"}, "project project-live project-rebuild"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -33,10 +33,12 @@ type turn func(ctx context.Context, d time.Duration, lat *latencies) (sample, er
 type operation func(ctx context.Context, c call) (units int, err error)
 
 // call says which worker an operation is for, how many that worker did before, and
-// when the turn is over: an operation that can end there does.
+// when the turn is over: an operation that can end there does. One that measures its
+// latency itself sets took.
 type call struct {
 	worker, i int
 	until     time.Time
+	took      *time.Duration
 }
 
 // maxWarmUp bounds the part of a turn that runs before the clock does.
@@ -73,17 +75,24 @@ func drive(ctx context.Context, workers int, d time.Duration, lat *latencies, op
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			var units int
+			var (
+				units int
+				took  time.Duration
+			)
 			began := start
 			for i := 0; i == 0 || began.Before(until); i++ {
-				n, err := op(ctx, call{worker: w, i: i, until: until})
+				took = -1
+				n, err := op(ctx, call{worker: w, i: i, until: until, took: &took})
 				if err != nil {
 					errs[w] = err
 					break
 				}
 				ended := time.Now()
+				if took < 0 {
+					took = ended.Sub(began)
+				}
 				if lat != nil {
-					lat.record(w, ended.Sub(began))
+					lat.record(w, took)
 				}
 				began = ended
 				units += n

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 )
 
 func TestDriveRunsEveryWorkerAtLeastOnce(t *testing.T) {
@@ -22,6 +23,18 @@ func TestDriveRunsEveryWorkerAtLeastOnce(t *testing.T) {
 		if h.TotalCount() != 1 {
 			t.Errorf("worker %d recorded %d latencies, want 1", w, h.TotalCount())
 		}
+	}
+}
+
+func TestAnOperationMayMeasureItsLatencyItself(t *testing.T) {
+	t.Parallel()
+	lat := newLatencies(1)
+	_, _, err := drive(t.Context(), 1, 0, lat, func(_ context.Context, c call) (int, error) {
+		*c.took = 7 * time.Second
+		return 1, nil
+	})
+	if got := lat.percentiles().p50; err != nil || got < 6.9e6 || got > 7.1e6 {
+		t.Errorf("p50 = %.0f us, %v; want 7 s", got, err)
 	}
 }
 

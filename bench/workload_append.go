@@ -74,6 +74,33 @@ func lockedFigure(writers int) figure {
 	}
 }
 
+// sealerFigure returns the figure "append-sealer": what it costs appends that their runs
+// are sealed and packed meanwhile. Its time ends when the sealer has caught up.
+func sealerFigure(writers int) figure {
+	return figure{
+		name: "append-sealer", writers: writers, batch: 1,
+		baseline: "the store with the sealer off",
+		prepare: func(ctx context.Context, b *bed) (*contest, error) {
+			t, err := newAppendTest(ctx, b)
+			if err != nil {
+				return nil, err
+			}
+			off := *t
+			t.sealer, off.sealer = sealerAwaited, sealerOff
+			return &contest{product: t.productTurn(writers, 1), baseline: off.productTurn(writers, 1), bytes: t.bytesPerEvent}, nil
+		},
+	}
+}
+
+// sealerMode is what the store's sealer does in a turn.
+type sealerMode int
+
+const (
+	sealerOn      sealerMode = iota // as always
+	sealerAwaited                   // the turn ends when it has caught up
+	sealerOff
+)
+
 // appendTest is what both sides of an appending figure share: the same events, as
 // proposals and as the store stores them. Every turn starts from an empty directory,
 // so that no side pays, or is paid for, compactions of an earlier turn.
@@ -81,7 +108,9 @@ type appendTest struct {
 	*eventPool
 	durability eventstream.Durability
 	dir        string
-	serials    serials
+	sealer     sealerMode
+	indexed    bool // with the default indexes, and the turn ends when they have caught up
+	serials    *serials
 	stored     float64 // bytes for each event, from the product's last turn
 }
 
@@ -94,7 +123,7 @@ func newAppendTest(ctx context.Context, b *bed) (*appendTest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &appendTest{eventPool: pool, durability: b.opts.Durability, dir: dir}, nil
+	return &appendTest{eventPool: pool, durability: b.opts.Durability, dir: dir, serials: new(serials)}, nil
 }
 
 // productTurn appends batch events at a time through the store. A batch goes to
@@ -102,7 +131,14 @@ func newAppendTest(ctx context.Context, b *bed) (*appendTest, error) {
 func (t *appendTest) productTurn(writers, batch int) turn {
 	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
 		dir := filepath.Join(t.dir, "product")
-		db, err := openStore(dir, t.durability)
+		opts := storeOptions(t.durability)
+		if t.sealer == sealerOff {
+			opts.Unstable.RunEvents = -1
+		}
+		if t.indexed {
+			opts.Indexes = nil
+		}
+		db, err := eventstream.Open(dir, opts)
 		if err != nil {
 			return sample{}, err
 		}
@@ -114,7 +150,7 @@ func (t *appendTest) productTurn(writers, batch int) turn {
 		for w := range events {
 			events[w] = make([]eventstream.NewEvent, batch)
 		}
-		return measure(ctx, writers, d, lat, func(ctx context.Context, c call) (int, error) {
+		s, err = measure(ctx, writers, d, lat, func(ctx context.Context, c call) (int, error) {
 			at := t.start(c.worker, writers) + c.i*batch
 			mine := events[c.worker]
 			for j := range mine {
@@ -123,6 +159,17 @@ func (t *appendTest) productTurn(writers, batch int) turn {
 			_, err := db.Append(ctx, t.proposals[at%len(t.proposals)].stream, eventstream.Any, mine...)
 			return batch, err
 		})
+		if err != nil || t.sealer != sealerAwaited && !t.indexed {
+			return s, err
+		}
+		began, cpu := time.Now(), processorTime()
+		if t.indexed {
+			err = awaitIndexed(ctx, db)
+		} else {
+			err = awaitSealed(ctx, db)
+		}
+		s.busy, s.cpu = s.busy+time.Since(began), s.cpu+processorTime()-cpu
+		return s, err
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,7 @@ type eventRecord struct {
 	User          string            `json:"user_id"`
 	Metadata      map[string]string `json:"metadata"`
 	Deduplicated  bool              `json:"deduplicated"`
+	Data          json.RawMessage   `json:"data"`
 }
 
 const someID = "01HV5ZP1XVQ9K2J6B1N3C8D4E5"

@@ -43,7 +43,8 @@ the disk than about the store.
 
 Figures: ` + strings.Join(bench.Figures(), ", ") + `.
 "append" is appends of one event by 1, 8, 64 and 256 writers, and append-locked;
-"read" is loads and scans. Without a figure, all run.
+"read" is loads and scans; "query" is queries and pages; "aggregate" is aggregates,
+states of the past, snapshots. Without a figure, all run.
 
 The files go to a temporary directory beside --dir, or else to the system's. It
 must be on the disk that is to be measured.`,

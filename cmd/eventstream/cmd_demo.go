@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -18,9 +19,10 @@ func newDemoCommand(env *environment) *cobra.Command {
 		Use:   "demo",
 		Short: "Keep a shop's books for a year, through a crash, and prove what came of it",
 		Long: `demo generates a shop's year of invoices, deliveries and journal entries, lets a
-child process append them and kills it on the way, finishes the year, and checks
-what books must answer: a trial balance of zero, the stock on a past date as known
-then and now, no entry lost, none half, none twice.
+child process append them and kills it on the way, finishes the year, lets another
+child keep read models and kills it too, and checks what books must answer: a trial
+balance of zero, the stock on a past date as known then and now, no entry lost, none
+half, none twice.
 
 With --dir the store is kept there; the directory must be new or empty. Without,
 it is made in a temporary directory and removed. The exit code is 0 only if every
@@ -36,24 +38,31 @@ claim held.`,
 			if err != nil {
 				return err
 			}
+			child := func(role string) func(context.Context, string, uint64) *exec.Cmd {
+				return func(ctx context.Context, dir string, seed uint64) *exec.Cmd {
+					return exec.CommandContext(ctx, program, "demo", role, "--dir", dir, "--seed", strconv.FormatUint(seed, 10))
+				}
+			}
 			return demo.Run(cmd.Context(), demo.Config{
-				Dir: dir, Seed: seed, Out: env.stdout,
-				Child: func(ctx context.Context, dir string, seed uint64) *exec.Cmd {
-					return exec.CommandContext(ctx, program, "demo", "child", "--dir", dir, "--seed", strconv.FormatUint(seed, 10))
-				},
+				Dir: dir, Seed: seed, Out: env.stdout, Child: child("child"), Projector: child("projector"),
 			})
 		},
 	}
 	cmd.PersistentFlags().Uint64Var(&seed, "seed", 2025, "makes the year: the same seed, the same events")
-	cmd.AddCommand(newDemoChildCommand(env, &seed))
+	cmd.AddCommand(
+		newDemoChildCommand(env, &seed, "child", "Append the year to --dir and acknowledge each entry (demo starts this and kills it)", demo.RunChild),
+		newDemoChildCommand(env, &seed, "projector", "Run the read models of --dir and say how far they are (demo starts this and kills it)", demo.RunProjector),
+	)
 	return cmd
 }
 
-// newDemoChildCommand returns the command that demo starts and kills.
-func newDemoChildCommand(env *environment, seed *uint64) *cobra.Command {
+// newDemoChildCommand returns a command that demo starts and kills.
+func newDemoChildCommand(
+	env *environment, seed *uint64, name, short string, run func(ctx context.Context, dir string, seed uint64, out io.Writer) error,
+) *cobra.Command {
 	return &cobra.Command{
-		Use:    "child",
-		Short:  "Append the year to --dir and acknowledge each entry (demo starts this and kills it)",
+		Use:    name,
+		Short:  short,
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +70,7 @@ func newDemoChildCommand(env *environment, seed *uint64) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return demo.RunChild(cmd.Context(), dir, *seed, env.stdout)
+			return run(cmd.Context(), dir, *seed, env.stdout)
 		},
 	}
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/cloudevents"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/csvmap"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/eventline"
+	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/ledger"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/load"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/xes"
@@ -23,6 +25,7 @@ import (
 type importFlags struct {
 	format, mapFile, streamFrom, category, sourceID string
 	dryRun, resume, skipBad                         bool
+	tags                                            []string
 }
 
 // importResult is what import says at its end.
@@ -37,10 +40,15 @@ type importResult struct {
 	DryRun          bool    `json:"dry_run"`
 }
 
+// importFormatNames are the formats that import reads.
+const importFormatNames = "xes, jsonl, csv, cloudevents or ledger"
+
 const importHelp = `import loads a file, which may be compressed with gzip; - is stdin. The first pass
 reads all of it and stops at the first record that is broken, with file, line and
 field, before anything is appended; --skip-bad counts such records and leaves them
 out. The second pass appends, in the order of the file.
+
+An import does not begin on a disk that is nearly full.
 
 The ids of events are made of the file's SHA-256 (or --source), their stream and
 their place in it: importing a file again adds nothing, and an import that was
@@ -61,6 +69,19 @@ jsonl: lines as export writes them. Consecutive lines with the same commit are o
   commit, which loads whole or not at all.
 csv: the first row names the columns; --map says how a row becomes an event, or
   --stream-from names the column of the stream, and the whole row is the payload.
+ledger: a journal of ledger-cli. One stream per account, CATEGORY-ACCOUNT (default:
+  ledger-account), one event per posting, one commit per transaction. Amounts are
+  text with all their digits; those left out are filled in. A transaction that does
+  not balance is bad, and left out whole. What would need ledger's expressions, or
+  another file, ends the import with its line.
+cloudevents: CloudEvents 1.0 in JSON, a batch or one after the other. What export wrote
+  becomes the same events. Others go to streams CATEGORY-SUBJECT, or else the source;
+  source and id make the event's id, so an event is added once whatever file it comes
+  in; both stay in its metadata, as other attributes do, after "cloudevents.".
+
+--tag gives each event a metadata entry made of something else in it, by which query
+finds it: --tag 'document=metadata.case~^([0-9]+)_' takes the document's number out
+of the case id. FIELD is stream, type, user_id, correlation_id or metadata.NAME.
 
 A mapping is a YAML file:
 
@@ -87,11 +108,12 @@ func newImportCommand(env *environment) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.format, "format", "", "the file format: xes, jsonl or csv (default: by the file's name)")
+	f.StringVar(&flags.format, "format", "", "the file format: "+importFormatNames+" (default: by the file's name)")
 	f.StringVar(&flags.mapFile, "map", "", "csv: the mapping file")
 	f.StringVar(&flags.streamFrom, "stream-from", "", "csv: the column that names the stream, instead of --map")
-	f.StringVar(&flags.category, "category", "import-case", "xes, csv: what stands before the id in stream names; a single word A is A-case")
+	f.StringVar(&flags.category, "category", "import-case", "xes, csv, cloudevents, ledger: what stands before the id in stream names; a single word A is A-case")
 	f.StringVar(&flags.sourceID, "source", "", "make event ids of this text instead of the file's SHA-256")
+	f.StringArrayVar(&flags.tags, "tag", nil, "give each event a metadata entry, NAME=FIELD or NAME=FIELD~REGEXP, may be repeated")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "check the file and append nothing")
 	f.BoolVar(&flags.resume, "resume", false, "finish an interrupted import (import always does)")
 	f.BoolVar(&flags.skipBad, "skip-bad", false, "count broken records instead of stopping at the first one")
@@ -112,7 +134,7 @@ func (f *importFlags) decoder(cmd *cobra.Command, file string) (func(io.Reader) 
 	if format == "" {
 		format = formatOf(file)
 	}
-	for name, of := range map[string]string{"map": "csv", "stream-from": "csv", "category": "csv, xes"} {
+	for name, of := range map[string]string{"map": "csv", "stream-from": "csv", "category": "csv, ledger, xes, cloudevents"} {
 		if cmd.Flags().Changed(name) && !strings.Contains(of, format) {
 			return nil, usagef("--%s is for %s files", name, of)
 		}
@@ -124,6 +146,14 @@ func (f *importFlags) decoder(cmd *cobra.Command, file string) (func(io.Reader) 
 			return nil, usagef("--category: %v", err)
 		}
 		return func(r io.Reader) source.Decoder { return xes.NewBlocks(r, category) }, nil
+	case "cloudevents":
+		category, err := source.ParseCategory(f.category)
+		if err != nil {
+			return nil, usagef("--category: %v", err)
+		}
+		return func(r io.Reader) source.Decoder { return cloudevents.NewBlocks(r, category) }, nil
+	case "ledger":
+		return f.ledger(cmd)
 	case "jsonl":
 		return func(r io.Reader) source.Decoder { return eventline.NewBlocks(r, source.LooseBlock) }, nil
 	case "csv":
@@ -133,17 +163,48 @@ func (f *importFlags) decoder(cmd *cobra.Command, file string) (func(io.Reader) 
 		}
 		return func(r io.Reader) source.Decoder { return csvmap.NewBlocks(r, mapping) }, nil
 	case "":
-		return nil, usagef("the name of %s does not tell its format: give --format xes, jsonl or csv", file)
+		return nil, usagef("the name of %s does not tell its format: give --format %s", file, importFormatNames)
 	}
-	return nil, usagef("--format %q is not known: use xes, jsonl or csv", format)
+	return nil, usagef("--format %q is not known: use %s", format, importFormatNames)
+}
+
+func (f *importFlags) ledger(cmd *cobra.Command) (func(io.Reader) source.Decoder, error) {
+	text := ledger.DefaultCategory
+	if cmd.Flags().Changed("category") {
+		text = f.category
+	}
+	category, err := source.ParseCategory(text)
+	if err != nil {
+		return nil, usagef("--category: %v", err)
+	}
+	if category.Beside(ledger.PriceKind) == category {
+		return nil, usagef("--category %s is where market prices go: choose another type than %q", text, ledger.PriceKind)
+	}
+	return func(r io.Reader) source.Decoder { return ledger.NewBlocks(r, category) }, nil
+}
+
+// parseTags reads --tag.
+func (f *importFlags) parseTags() ([]load.Tag, error) {
+	var tags []load.Tag
+	for _, text := range f.tags {
+		tag, err := load.ParseTag(text)
+		if err != nil {
+			return nil, usagef("--tag %q: %v", text, err)
+		}
+		tags = append(tags, tag)
+	}
+	return tags, nil
 }
 
 func formatOf(file string) string {
 	name := strings.TrimSuffix(strings.ToLower(file), ".gz")
-	for _, format := range []string{"xes", "jsonl", "csv"} {
+	for _, format := range []string{"xes", "jsonl", "csv", "ledger"} {
 		if strings.HasSuffix(name, "."+format) {
 			return format
 		}
+	}
+	if strings.HasSuffix(name, ".journal") {
+		return "ledger"
 	}
 	return ""
 }
@@ -178,16 +239,45 @@ func runImport(cmd *cobra.Command, env *environment, out *output, flags *importF
 	}
 	// The store comes first: to check a file for minutes and then to find no store
 	// helps nobody.
-	return withTenant(cmd, env, writeAccess, func(_ *eventstream.DB, t *eventstream.Tenant) error {
-		return importFile(cmd.Context(), env, out, flags, file, decode, t)
+	return withTenant(cmd, env, writeAccess, func(db *eventstream.DB, t *eventstream.Tenant) error {
+		return importFile(cmd.Context(), env, out, flags, file, decode, &target{db: db, tenant: t})
 	})
 }
 
-// importFile runs the passes. Without a tenant there is only the first one.
+// target is where an import goes.
+type target struct {
+	db     *eventstream.DB
+	tenant *eventstream.Tenant
+}
+
+// checkRoom refuses to begin on a disk that is nearly full: appends would be refused in
+// the middle of the file.
+func (t *target) checkRoom() error {
+	stats, err := t.db.Stats()
+	if err != nil {
+		return err
+	}
+	return roomFor(t.db.Info().Path, stats.Disk)
+}
+
+var errImportNeedsRoom = errors.New("an import does not begin below this mark: free some space")
+
+func roomFor(path string, disk eventstream.DiskStats) error {
+	if disk.Level != eventstream.DiskLow && disk.Level != eventstream.DiskFull {
+		return nil
+	}
+	return &eventstream.DiskFullError{Path: path, Free: disk.Free, Needed: disk.LowBelow, Err: errImportNeedsRoom}
+}
+
+// importFile runs the passes. Without a target there is only the first one.
 func importFile(ctx context.Context, env *environment, out *output, flags *importFlags, file string,
-	decode func(io.Reader) source.Decoder, to *eventstream.Tenant,
+	decode func(io.Reader) source.Decoder, to *target,
 ) (err error) {
 	begin := env.now()
+	tags, err := flags.parseTags()
+	if err != nil {
+		return err
+	}
 	input, err := load.NewInput(file, env.stdin)
 	if err != nil {
 		return err
@@ -196,7 +286,7 @@ func importFile(ctx context.Context, env *environment, out *output, flags *impor
 	bad := badRecords{to: env.stderr}
 	bar := newProgress(env, input.Size)
 	job := load.Job{
-		Input: input, Decode: decode, SourceID: flags.sourceID, SkipBad: flags.skipBad, OnBad: bad.add, Progress: bar.add,
+		Input: input, Decode: decode, SourceID: flags.sourceID, Tags: tags, SkipBad: flags.skipBad, OnBad: bad.add, Progress: bar.add,
 	}
 	bar.begin("checking")
 	plan, err := job.Check(ctx)
@@ -209,8 +299,11 @@ func importFile(ctx context.Context, env *environment, out *output, flags *impor
 	if to == nil {
 		res.Events = plan.Events
 	} else {
+		if err := to.checkRoom(); err != nil {
+			return err
+		}
 		bar.begin("loading")
-		loaded, err := job.Load(ctx, plan, to)
+		loaded, err := job.Load(ctx, plan, to.tenant)
 		bar.end()
 		if err != nil {
 			fmt.Fprintf(env.stderr, "%d events were appended before the import stopped; run it again to finish it\n", loaded.Events)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nexus-erp/eventstream"
 )
 
 // xesLog is a log of cases, each a list of activities; an empty activity has no
@@ -168,7 +171,7 @@ func TestImportRefuses(t *testing.T) {
 		{"a mapping that is not there", exitError, "no such file", []string{csv, "--map", csv + ".yaml"}},
 		{"a column that is not there", exitError, csv + ":1: Nr: there is no such column", []string{csv, "--stream-from", "Nr"}},
 		{"a mapping for a file that has none", exitUsage, "--map is for csv files", []string{"x.xes", "--map", mapping}},
-		{"a category for lines, which name their streams", exitUsage, "--category is for csv, xes files", []string{"x.jsonl", "--category", "a"}},
+		{"a category for lines, which name their streams", exitUsage, "--category is for csv, ledger, xes, cloudevents files", []string{"x.jsonl", "--category", "a"}},
 		{"a file that is not there", exitError, "no such file", []string{"nowhere.xes"}},
 		{"a directory", exitError, "it is a directory", []string{p.dir, "--format", "xes"}},
 	} {
@@ -255,7 +258,7 @@ func TestExportKeepsCommitsWhole(t *testing.T) {
 			t.Errorf("export %s: got %q, want %q", tc.args, got, tc.want)
 		}
 	}
-	p.fails(exitUsage, `--format "csv" is not known`, "export", "--format", "csv")
+	p.fails(exitUsage, `--format "xml" is not known`, "export", "--format", "xml")
 }
 
 func TestExportToAFile(t *testing.T) {
@@ -299,4 +302,16 @@ func TestAnInterruptedImportSaysSo(t *testing.T) {
 	cancel()
 	p.ctx = ctx
 	p.fails(exitInterrupted, "interrupted", "import", file)
+}
+
+func TestImportDoesNotBeginOnADiskThatIsNearlyFull(t *testing.T) {
+	t.Parallel()
+	for level, refused := range map[eventstream.DiskLevel]bool{
+		eventstream.DiskUnknown: false, eventstream.DiskOK: false, eventstream.DiskLow: true, eventstream.DiskFull: true,
+	} {
+		err := roomFor("/books", eventstream.DiskStats{Level: level, Free: 5, LowBelow: 10})
+		if got := errors.Is(err, eventstream.ErrDiskFull); got != refused {
+			t.Errorf("level %s: got error %v, want one: %v", level, err, refused)
+		}
+	}
 }

@@ -23,6 +23,26 @@ type storeInfo struct {
 	BytesOnDisk   uint64               `json:"bytes_on_disk"`
 	Tenants       int                  `json:"tenants"`
 	Path          string               `json:"path"`
+	Indexes       []indexInfo          `json:"indexes"`
+}
+
+// indexInfo is how an index stands.
+type indexInfo struct {
+	Index      string               `json:"index"`
+	State      string               `json:"state"` // building or ready
+	Checkpoint eventstream.Position `json:"checkpoint"`
+}
+
+func indexInfos(db *eventstream.DB) []indexInfo {
+	infos := []indexInfo{}
+	for _, i := range db.Indexes() {
+		state := "building"
+		if i.Ready {
+			state = "ready"
+		}
+		infos = append(infos, indexInfo{string(i.Index), state, i.Checkpoint})
+	}
+	return infos
 }
 
 func newInfoCommand(env *environment) *cobra.Command {
@@ -57,6 +77,7 @@ func readInfo(ctx context.Context, db *eventstream.DB) (storeInfo, error) {
 		Events:      uint64(i.Head), // positions have no gaps
 		BytesOnDisk: usage.BytesOnDisk,
 		Path:        i.Path,
+		Indexes:     indexInfos(db),
 	}
 	info.Tenants, info.Streams, err = countStreams(ctx, db)
 	return info, err

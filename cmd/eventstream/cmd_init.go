@@ -14,27 +14,36 @@ import (
 
 func newInitCommand(env *environment) *cobra.Command {
 	var node string
+	var indexes []string
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Create a store",
 		Long: `init creates an empty store in DIR, which must not exist or be empty, and prints
-what info prints.`,
+what info prints.
+
+--index chooses the indexes that queries find, built behind the log: tenant, type,
+category, correlation, causation, user, occurred, tag. The default is the first five.`,
 		Example: "  eventstream init ./books --node till-3",
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&node, "node", "", "a label of this machine or shop, kept in the store")
+	cmd.Flags().StringSliceVar(&indexes, "index", nil, "an index of the store, may be repeated")
 	out := addRecordOutput(cmd, env)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return initStore(cmd, env, out, args[0], node)
+		opts := &eventstream.Options{ErrorIfExists: true, Node: node, Clock: env.now}
+		for _, name := range indexes {
+			opts.Indexes = append(opts.Indexes, eventstream.Index(name))
+		}
+		return initStore(cmd, out, args[0], opts)
 	}
 	return cmd
 }
 
-func initStore(cmd *cobra.Command, env *environment, out *output, dir, node string) (err error) {
+func initStore(cmd *cobra.Command, out *output, dir string, opts *eventstream.Options) (err error) {
 	if err := refuseFull(dir); err != nil {
 		return err
 	}
-	db, err := eventstream.Open(dir, &eventstream.Options{ErrorIfExists: true, Node: node, Clock: env.now})
+	db, err := eventstream.Open(dir, opts)
 	if err != nil {
 		return err
 	}

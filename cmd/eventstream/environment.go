@@ -15,6 +15,7 @@ type environment struct {
 	stdout io.Writer // data, and nothing else
 	stderr io.Writer // messages and progress
 
+	stdinTTY  bool // a person can be asked
 	stdoutTTY bool // a person reads stdout: tables instead of JSON
 	stderrTTY bool // a person reads stderr: a progress bar is welcome
 
@@ -28,6 +29,7 @@ func processEnvironment() *environment {
 		stdin:     os.Stdin,
 		stdout:    os.Stdout,
 		stderr:    os.Stderr,
+		stdinTTY:  isTerminal(os.Stdin),
 		stdoutTTY: isTerminal(os.Stdout),
 		stderrTTY: isTerminal(os.Stderr),
 		getenv:    os.Getenv,

@@ -7,6 +7,8 @@ import (
 
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
+	"github.com/nexus-erp/eventstream/cursor"
+	"github.com/nexus-erp/eventstream/projection"
 )
 
 // What the process answers. Other programs rely on these numbers.
@@ -72,9 +74,35 @@ func explain(err error) failure {
 		f.hint = "end the process that holds " + inUse.Path + ", or ask that process"
 	case errors.Is(err, eventstream.ErrInUse):
 		f.exit, f.code = exitInUse, "in_use"
+	case errors.Is(err, eventstream.ErrBackup) && errors.Is(err, eventstream.ErrCorrupt):
+		f.exit, f.code = exitDamage, "backup_damaged" // its message says what to do
+	case errors.Is(err, eventstream.ErrHistoryDamaged):
+		f.exit, f.code = exitDamage, "history_damaged"
+		f.hint = "keep a copy of the directory; restore a backup, or read what is left with: eventstream export --salvage"
 	case errors.Is(err, eventstream.ErrCorrupt):
 		f.exit, f.code = exitDamage, "damage"
 		f.hint = "run verify --deep, keep a copy of the directory, and restore from a backup"
+	case errors.Is(err, projection.ErrUnknown):
+		f.exit, f.code = exitNotFound, "projection_not_found"
+		f.hint = "list the projections with: eventstream projection list"
+	case errors.Is(err, errNoRecord):
+		f.exit, f.code = exitNotFound, "record_not_found"
+	case errors.Is(err, projection.ErrNotParked):
+		f.exit, f.code = exitNotFound, "not_parked"
+		f.hint = "list what is parked with: eventstream projection parked list NAME"
+	case errors.Is(err, projection.ErrNoRetired):
+		f.exit, f.code = exitNotFound, "no_earlier_view"
+	case errors.Is(err, projection.ErrHalted):
+		f.code = "projection_halted"
+		f.hint = "mend what it names and run: eventstream projection resume NAME; or let it put such events aside: run NAME --on-failure park"
+	case errors.Is(err, projection.ErrOutdated):
+		f.code = "projection_outdated"
+		f.hint = "build the view anew with: eventstream projection rebuild NAME, and the mapping that it shall have"
+	case errors.Is(err, projection.ErrBehind):
+		f.code = "projection_behind"
+		f.hint = "bring it up to the head with: eventstream projection run NAME"
+	case errors.Is(err, projection.ErrLocked):
+		f.code = "projection_locked"
 	case errors.Is(err, eventstream.ErrConflict):
 		f.exit, f.code = exitConflict, "conflict"
 		f.hint = "read the stream again and decide anew"
@@ -99,6 +127,9 @@ func explain(err error) failure {
 		f.exit, f.code, f.message = exitInterrupted, "interrupted", "interrupted"
 	case errors.Is(err, context.DeadlineExceeded):
 		f.exit, f.code = exitInterrupted, "timed_out"
+	case errors.Is(err, eventstream.ErrDiskFull):
+		f.code = "disk_full"
+		f.hint = "free some space on the disk of the store, then run the command again"
 	case errors.Is(err, eventstream.ErrPoisoned):
 		f.code = "poisoned"
 		f.hint = "check the disk, then open the store again"
@@ -108,6 +139,14 @@ func explain(err error) failure {
 		f.code = "not_a_store"
 	case errors.Is(err, eventstream.ErrFormatTooNew):
 		f.code = "format_too_new"
+	case errors.Is(err, eventstream.ErrBackup):
+		f.code = "backup"
+	case errors.Is(err, cursor.ErrInvalid):
+		f.exit, f.code = exitUsage, "invalid_cursor"
+		f.hint = "a cursor is for the same conditions, order and store: ask for the first page again"
+	case errors.Is(err, eventstream.ErrBudget):
+		f.code = "budget_spent"
+		f.hint = "narrow the query by a type, a stream or a time, or raise --budget"
 	case errors.Is(err, eventstream.ErrTooLarge):
 		f.code = "too_large"
 	case errors.Is(err, eventstream.ErrInvalidArgument):

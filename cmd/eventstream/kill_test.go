@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -14,9 +13,8 @@ import (
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/xes"
+	"github.com/nexus-erp/eventstream/internal/campaign"
 )
-
-var seedFlag = flag.Int64("seed", 0, "seed of the random moments at which imports are killed (0: by the clock)")
 
 const kills = 20
 
@@ -27,18 +25,14 @@ const kills = 20
 func TestAKilledImportIsFinishedByAnotherOne(t *testing.T) {
 	t.Parallel()
 	data := realData(t)
-	seed := *seedFlag
-	if seed == 0 {
-		seed = time.Now().UnixNano()
-	}
+	seed := campaign.Seed(t)
 	for name, log := range map[string]realLog{"consignment": consignmentLog, "purchases": purchaseLog} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if testing.Short() && log.events > 10_000 {
 				t.Skip("long: starts an import of 338,247 events 20 times")
 			}
-			t.Logf("-seed=%d", seed)
-			random := rand.New(rand.NewPCG(uint64(seed), uint64(log.events)))
+			random := rand.New(rand.NewPCG(seed, uint64(log.events)))
 			file := filepath.Join(data, log.path)
 			begin := time.Now()
 			whole := caseSizes(t, file)
@@ -46,12 +40,13 @@ func TestAKilledImportIsFinishedByAnotherOne(t *testing.T) {
 			p := newStore(t)
 			killed := 0
 			for range kills {
-				if importAndKill(t, p, file, time.Duration(random.Int64N(int64(longest)))) {
+				if runAndKill(t, p, time.Duration(random.Int64N(int64(longest))), "import", "--format", "xes", file) {
 					killed++
 				}
 				checkWholeCases(t, p, whole)
 			}
-			t.Logf("%d of %d runs were killed before their end", killed, kills)
+			campaign.Count(t, campaign.KillRounds, killed)
+			t.Logf("of %d runs", kills)
 			if killed == 0 {
 				t.Error("no run was killed: the moments come too late")
 			}
@@ -65,11 +60,11 @@ func TestAKilledImportIsFinishedByAnotherOne(t *testing.T) {
 	}
 }
 
-// importAndKill imports in a process of its own and kills it after a time. It
+// runAndKill runs a command line in a process of its own and kills it after a time. It
 // reports whether the process was still at it.
-func importAndKill(t *testing.T, p *program, file string, after time.Duration) bool {
+func runAndKill(t *testing.T, p *program, after time.Duration, args ...string) bool {
 	t.Helper()
-	child := exec.Command(os.Args[0], "import", "--format", "xes", file, "--dir", p.dir)
+	child := exec.Command(os.Args[0], append(args, "--dir", p.dir)...)
 	child.Env = append(os.Environ(), childVariable+"=1")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
@@ -81,7 +76,7 @@ func importAndKill(t *testing.T, p *program, file string, after time.Duration) b
 	select {
 	case err := <-ended:
 		if err != nil {
-			t.Errorf("the import failed before it was killed: %v", err)
+			t.Errorf("%q failed before it was killed: %v", args, err)
 		}
 		return false
 	case <-moment.C:

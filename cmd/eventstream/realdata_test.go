@@ -14,10 +14,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/nexus-erp/eventstream"
 )
 
 // realLog is a public event log and what other tools found in it.
@@ -130,12 +133,17 @@ func TestRealLogs(t *testing.T) {
 			if testing.Short() && log.events > 10_000 {
 				t.Skip("long: reads 338,247 events several times")
 			}
-			p := newStore(t)
+			p := newProgram(t)
+			p.must("init", p.dir, "--index", "type,occurred,tag")
 			p.env.now = time.Now
 			file := filepath.Join(data, log.path)
-			checkCounts(t, "first run", imported(p, exitOK, "--format", "xes", file), log.events, log.streams, 0, 0)
+			tagged := []string{"--format", "xes", file, "--tag", "document=metadata.case~^([0-9]+)_"}
+			checkCounts(t, "first run", imported(p, exitOK, tagged...), log.events, log.streams, 0, 0)
 			exported := log.checkStore(t, p, data)
-			checkCounts(t, "second run", imported(p, exitOK, "--format", "xes", file), 0, log.streams, 0, log.events)
+			if log.events == purchaseLog.events {
+				checkPurchaseQueries(t, p, exported)
+			}
+			checkCounts(t, "second run", imported(p, exitOK, tagged...), 0, log.streams, 0, log.events)
 			if again := p.must("export"); again != exported {
 				t.Error("the second run changed the store")
 			}
@@ -149,24 +157,149 @@ func TestRealLogs(t *testing.T) {
 	}
 }
 
-// TestRealInvoices imports half a million invoice lines, of which 6,865 repeat an
-// earlier one exactly and some have no ASCII, untrimmed texts or negative prices.
-func TestRealInvoices(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("long: imports 525,461 rows")
+// checkPurchaseQueries asks for what other tools found in the purchase log: counts by type,
+// all events of the busiest document over its items, and those of the busiest minute.
+func checkPurchaseQueries(t *testing.T, p *program, exported string) {
+	t.Helper()
+	count := func(args ...string) int {
+		return decode[struct{ Events int }](t, p.must(append([]string{"query", "--count"}, args...)...)).Events
 	}
-	data := realData(t)
-	p := newStore(t)
-	p.env.now = time.Now
-	mapping := p.file("retail.yaml", `
+	_, byType := canonicalForm(t, exported)
+	for eventType, want := range byType {
+		if got := count("--type", eventType); got != want {
+			t.Errorf("%s: got %d events, want %d", eventType, got, want)
+		}
+	}
+	const document, ofDocument, ofMinute = "4507000879", 2601, 396
+	page := decode[queryPage](t, p.must("query", "--tag", "document="+document, "--limit", "10000"))
+	if len(page.Events) != ofDocument || page.HasMore {
+		t.Errorf("document %s: got %d events, want %d", document, len(page.Events), ofDocument)
+	}
+	items := map[string]bool{}
+	for _, doc := range page.Events {
+		items[decode[eventRecord](t, string(doc)).Metadata["case"]] = true
+	}
+	if len(items) < 2 {
+		t.Errorf("document %s: its events are of the items %v, want several", document, items)
+	}
+	plan := decode[planRecord](t, p.must("query", "--tag", "document="+document, "--explain"))
+	if plan.Method != eventstream.PlanIndex || len(plan.Indexes) != 1 || plan.Indexes[0].Index != "tag" {
+		t.Errorf("got plan %+v, want the index of tags", plan)
+	}
+
+	perMinute := map[string]int{}
+	busiest := ""
+	for line := range strings.Lines(exported) {
+		minute := decode[eventRecord](t, line).OccurredAt[:len("2006-01-02T15:04")]
+		if perMinute[minute]++; perMinute[minute] > perMinute[busiest] {
+			busiest = minute
+		}
+	}
+	if perMinute[busiest] != ofMinute {
+		t.Fatalf("the busiest minute %s has %d events, want %d", busiest, perMinute[busiest], ofMinute)
+	}
+	if got := count("--since", busiest+":00Z", "--until", busiest+":59.999999999Z"); got != ofMinute {
+		t.Errorf("the minute %s: got %d events, want %d", busiest, got, ofMinute)
+	}
+}
+
+// retailMapping says how the lines of the real invoices become events.
+const retailMapping = `
 stream_from: Invoice
 category: retail-invoice
 type: LineRecorded
 occurred_at: {column: InvoiceDate, layout: "2006-01-02 15:04:05", location: Europe/London}
-`)
-	file := filepath.Join(data, "retail", "online_retail_II_2009-2010.csv.gz")
-	checkCounts(t, "import", imported(p, exitOK, file, "--map", mapping), 525461, 28816, 0, 0)
+`
+
+const (
+	retailLines    = 525461
+	retailInvoices = 28816
+)
+
+func retailFile(data string) string {
+	return filepath.Join(data, "retail", "online_retail_II_2009-2010.csv.gz")
+}
+
+// shared is the store of all real invoices, which is imported once and copied by each
+// test that works on it.
+var shared sharedStore
+
+type sharedStore struct {
+	once   sync.Once
+	parent string
+	result importResult
+	err    error
+}
+
+// open returns the program with a copy of the store.
+func (s *sharedStore) open(t *testing.T) (*program, importResult) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long: imports 525,461 rows")
+	}
+	data := realData(t)
+	s.once.Do(func() {
+		if s.parent, s.err = os.MkdirTemp("", "eventstream-retail-"); s.err != nil {
+			return
+		}
+		p := newProgram(t)
+		p.env.now = time.Now
+		p.dir = filepath.Join(s.parent, "store")
+		p.must("init", p.dir)
+		s.result = imported(p, exitOK, retailFile(data), "--map", p.file("retail.yaml", retailMapping))
+	})
+	if s.err != nil || s.result.Source == "" {
+		t.Fatalf("the real invoices were not imported: %v", s.err)
+	}
+	p := newProgram(t)
+	p.env.now = time.Now
+	copyStore(t, filepath.Join(s.parent, "store"), p.dir)
+	return p, s.result
+}
+
+func (s *sharedStore) remove() error {
+	if s.parent == "" {
+		return nil
+	}
+	return os.RemoveAll(s.parent)
+}
+
+// copyStore copies a store that nobody has open. Tables never change, so both may have
+// the same.
+func copyStore(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		switch {
+		case d.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case strings.HasSuffix(path, ".sst"):
+			return os.Link(path, target)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, text, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRealInvoices imports half a million invoice lines, of which 6,865 repeat an
+// earlier one exactly and some have no ASCII, untrimmed texts or negative prices.
+func TestRealInvoices(t *testing.T) {
+	t.Parallel()
+	p, result := shared.open(t)
+	checkCounts(t, "import", result, retailLines, retailInvoices, 0, 0)
 	var lower, untrimmed int
 	sum := new(big.Rat)
 	for line := range strings.Lines(p.must("export")) {

@@ -129,16 +129,3 @@ func (b *books) stockAt(ctx context.Context, sku string, at, known time.Time) (S
 	}
 	return s, nil
 }
-
-// stockValue returns what all items are worth together, from their own streams.
-func (b *books) stockValue(ctx context.Context) (int64, error) {
-	var sum int64
-	for _, it := range catalog() {
-		s, err := FoldStock(b.db.ReadStream(ctx, itemStream(it.sku)))
-		if err != nil {
-			return 0, err
-		}
-		sum += s.ValueCents
-	}
-	return sum, nil
-}

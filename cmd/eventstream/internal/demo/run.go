@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/projection"
 )
 
 // Config says how to run the demo.
@@ -25,6 +28,8 @@ type Config struct {
 	// Child returns the command whose process runs RunChild with the same dir and
 	// seed and with its standard output as out.
 	Child func(ctx context.Context, dir string, seed uint64) *exec.Cmd
+	// Projector returns the command whose process runs RunProjector likewise.
+	Projector func(ctx context.Context, dir string, seed uint64) *exec.Cmd
 }
 
 // ErrClaim is matched by the error of a run in which a claim did not hold.
@@ -49,8 +54,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	t.printf("\n%d claims held, %d did not, in %.1f s.\n", t.proved, len(t.failed), time.Since(started).Seconds())
 	if len(t.failed) == 0 {
 		t.printf("Killed on the way, the store lost nothing that it had acknowledged, kept no entry in part and\n"+
-			"none twice; %s entries over several streams each went in whole; and it answers what was true\n"+
-			"on a day as well as what was known on it.\n", groupInt(len(plan.Entries)))
+			"none twice; %s entries over several streams each went in whole; its read models were what the\n"+
+			"log says wherever they stood; and it answers what was true on a day as well as what was known\n"+
+			"on it.\n", groupInt(len(plan.Entries)))
 	}
 	if cfg.Dir != "" {
 		t.printf("The store is kept. Look around: eventstream streams -d %s\n", dir)
@@ -78,26 +84,41 @@ func storeDir(dir string) (string, func() error, error) {
 }
 
 // run goes through the demo's steps.
-func run(ctx context.Context, t *transcript, cfg Config, plan *Plan, dir string) (err error) {
+func run(ctx context.Context, t *transcript, cfg Config, plan *Plan, dir string) error {
 	t.heading("1. A child process keeps the books, and is killed while it appends")
 	acks, err := killAfter(cfg.Child(ctx, dir, cfg.Seed), len(plan.Entries)*3/5)
 	if err != nil {
 		return err
 	}
-	lastAck := plan.Entries[len(acks)-1].Recorded
-	b, err := openBooks(dir, lastAck, eventstream.Options{ErrorIfNotExists: true})
+	err = withBooks(ctx, dir, plan.Entries[len(acks)-1].Recorded, []func(context.Context, *books) error{
+		func(ctx context.Context, b *books) error { return afterKill(ctx, t, b, plan, acks) },
+		func(ctx context.Context, b *books) error { return finishYear(ctx, t, b, plan) },
+	})
+	if err != nil {
+		return err
+	}
+	t.heading("3. Another child keeps a trial balance and the stock as read models, and is killed as well")
+	seen, err := killAfter(cfg.Projector(ctx, dir, cfg.Seed), plan.Events/shownEvery/2)
+	if err != nil {
+		return err
+	}
+	return withBooks(ctx, dir, plan.end(), []func(context.Context, *books) error{
+		func(ctx context.Context, b *books) error { return afterProjectorKill(ctx, t, b, seen) },
+		func(ctx context.Context, b *books) error { return balanceBooks(ctx, t, b, plan) },
+		func(ctx context.Context, b *books) error { return askForMay(ctx, t, b, plan) },
+		func(ctx context.Context, b *books) error { return checkStore(ctx, t, b, plan) },
+	})
+}
+
+// withBooks opens the store in dir and goes through steps.
+func withBooks(ctx context.Context, dir string, at time.Time, steps []func(context.Context, *books) error) (err error) {
+	b, err := openBooks(dir, at, eventstream.Options{ErrorIfNotExists: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.db.Close()) }()
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return afterKill(ctx, t, b, plan, acks) },
-		func(ctx context.Context) error { return finishYear(ctx, t, b, plan) },
-		func(ctx context.Context) error { return balanceBooks(ctx, t, b, plan) },
-		func(ctx context.Context) error { return askForMay(ctx, t, b, plan) },
-		func(ctx context.Context) error { return checkStore(ctx, t, b, plan) },
-	} {
-		if err := step(ctx); err != nil {
+	for _, step := range steps {
+		if err := step(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -141,28 +162,79 @@ func finishYear(ctx context.Context, t *transcript, b *books, plan *Plan) error 
 	return nil
 }
 
-// balanceBooks prints the trial balance.
+// afterProjectorKill holds the read models against the log, as far as they came, and
+// lets them go on.
+func afterProjectorKill(ctx context.Context, t *transcript, b *books, seen []ack) error {
+	e, err := newReadModels(b.db)
+	if err != nil {
+		return err
+	}
+	t.printf("  Both had shown everything up to position %s when it was gone.\n", group(uint64(seen[len(seen)-1].last)))
+	for _, name := range []string{trialBalance, onHand} {
+		found, err := readShown(e, name)
+		if err != nil {
+			return err
+		}
+		want, err := b.foldShown(ctx, name, found.at)
+		if err != nil {
+			return err
+		}
+		t.claim(maps.Equal(found.lines, want.lines),
+			"%s opens at position %s, and is what reading the log up to there gives, to the cent", name, group(uint64(found.at)))
+		if name == trialBalance {
+			t.claim(found.cents == 0, "it sums to zero: no entry is in it by half")
+		}
+	}
+	if err := b.project(ctx, func(ctx context.Context, e *projection.Engine) error { return waitForBoth(ctx, e, b.db.Head()) }); err != nil {
+		return err
+	}
+	for _, name := range []string{trialBalance, onHand} {
+		found, err := readShown(e, name)
+		if err != nil {
+			return err
+		}
+		want, err := b.foldShown(ctx, name, b.db.Head())
+		if err != nil {
+			return err
+		}
+		t.claim(maps.Equal(found.lines, want.lines) && found.at == b.db.Head(), "%s went on where it was, and shows all of it now", name)
+	}
+	return nil
+}
+
+// balanceBooks prints the trial balance, from its read model.
 func balanceBooks(ctx context.Context, t *transcript, b *books, plan *Plan) error {
-	t.heading(fmt.Sprintf("3. Trial balance at the end of %d", year))
-	tb, err := FoldTrialBalance(b.db.ReadAll(ctx, eventstream.Category(accountCategory)))
+	t.heading(fmt.Sprintf("4. Trial balance at the end of %d", year))
+	e, err := newReadModels(b.db)
+	if err != nil {
+		return err
+	}
+	view, err := readTrialBalance(e)
 	if err != nil {
 		return err
 	}
 	t.printf("  %-29s %15s %15s %15s\n", "account", "debit", "credit", "balance")
-	same := len(tb.Accounts) == len(plan.Balances)
-	for _, a := range tb.Accounts {
+	same := len(view) == len(plan.Balances)
+	var total int64
+	for _, a := range view {
 		t.printf("  %s %-24s %15s %15s %15s\n", a.Code, accountName(a.Code), money(a.DebitCents), money(a.CreditCents), money(a.Balance()))
 		same = same && a.Balance() == plan.Balances[a.Code]
+		total += a.Balance()
 	}
-	t.printf("  %-61s %15s\n", "total", money(tb.Total()))
-	t.claim(tb.Total() == 0, "the balances sum to zero")
-	t.claim(len(tb.Unbalanced) == 0, "so does each of the %s entries that posted money", groupInt(tb.Entries))
+	t.printf("  %-61s %15s\n", "total", money(total))
+	t.claim(total == 0, "the balances sum to zero")
 	t.claim(same, "every balance is what the generator counted without the store")
-	value, err := b.stockValue(ctx)
+	tb, err := FoldTrialBalance(b.db.ReadAll(ctx, eventstream.Category(accountCategory)))
 	if err != nil {
 		return err
 	}
-	t.claim(value == tb.Balance(inventory), "the items' own streams are worth %s, the balance of account %s", money(value), inventory)
+	t.claim(slices.Equal(tb.Accounts, view), "reading all postings anew gives the same debits and credits")
+	t.claim(len(tb.Unbalanced) == 0, "each of the %s entries that posted money sums to zero", groupInt(tb.Entries))
+	goods, err := readShown(e, onHand)
+	if err != nil {
+		return err
+	}
+	t.claim(goods.cents == tb.Balance(inventory), "the stock is worth %s, the balance of account %s", money(goods.cents), inventory)
 	refused, err := b.closedMonthRefuses(ctx)
 	if err != nil {
 		return err
@@ -174,7 +246,7 @@ func balanceBooks(ctx context.Context, t *transcript, b *books, plan *Plan) erro
 // askForMay asks for a stock in the past, as known then and as known now.
 func askForMay(ctx context.Context, t *transcript, b *books, plan *Plan) error {
 	c := plan.Correction
-	t.heading("4. The stock of " + c.Name + " on " + endOfMay().Format("2 January"))
+	t.heading("5. The stock of " + c.Name + " on " + endOfMay().Format("2 January"))
 	then, err := b.stockAt(ctx, c.SKU, endOfMay(), endOfMay())
 	if err != nil {
 		return err
@@ -187,12 +259,26 @@ func askForMay(ctx context.Context, t *transcript, b *books, plan *Plan) error {
 		c.Recorded.Format("2 January"), -c.Quantity, c.Occurred.Format("2 January"))
 	t.claim(then.Quantity == c.BookedInMay, "as known on that day: %d pieces, as the generator counted", then.Quantity)
 	t.claim(now.Quantity == c.BookedInMay+c.Quantity, "as known today: %d pieces, the %d missing ones taken off", now.Quantity, -c.Quantity)
+	for _, known := range []struct {
+		when string
+		at   projection.AsOf
+		want int64
+	}{
+		{"then", projection.AsOf{Occurred: endOfMay(), Recorded: endOfMay()}, then.Quantity},
+		{"today", projection.AsOf{Occurred: endOfMay()}, now.Quantity},
+	} {
+		quantity, err := b.viewAsOf(ctx, c.SKU, known.at)
+		if err != nil {
+			return err
+		}
+		t.claim(quantity == known.want, "the read model, asked as of that day as known %s: %d pieces", known.when, quantity)
+	}
 	return nil
 }
 
 // checkStore runs the store's own check.
 func checkStore(ctx context.Context, t *transcript, b *books, plan *Plan) error {
-	t.heading("5. The store checks itself, every event and every sum")
+	t.heading("6. The store checks itself, every event and every sum")
 	report, err := b.db.Check(ctx, eventstream.Deep())
 	if err != nil {
 		return err

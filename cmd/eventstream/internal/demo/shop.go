@@ -92,7 +92,7 @@ func accountStream(code string) eventstream.StreamID {
 }
 
 func itemStream(sku string) eventstream.StreamID {
-	return eventstream.StreamID("warehouse-item-" + sku)
+	return eventstream.StreamID(itemCategory + "-" + sku)
 }
 
 func periodStream(t time.Time) eventstream.StreamID {

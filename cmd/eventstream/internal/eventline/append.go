@@ -75,6 +75,14 @@ func appendHead(dst []byte, ev *eventstream.Event) []byte {
 	return append(dst, `},"data":`...)
 }
 
+// Data returns the payload as JSON if that says all of it, else in base64.
+func Data(ev *eventstream.Event) (data, base64Data string) {
+	if text, exact, err := codec.ToJSON(ev.Codec, ev.Data); err == nil && exact {
+		return string(text), ""
+	}
+	return "", base64.StdEncoding.EncodeToString(ev.Data)
+}
+
 func appendData(dst []byte, ev *eventstream.Event) []byte {
 	if data, exact, err := codec.ToJSON(ev.Codec, ev.Data); err == nil && exact {
 		return append(dst, data...)

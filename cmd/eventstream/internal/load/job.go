@@ -10,11 +10,12 @@ import (
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
 )
 
-// Job is one import. Every field but SourceID and OnBad is required.
+// Job is one import. Every field but SourceID, Tags and OnBad is required.
 type Job struct {
 	Input    *Input
 	Decode   func(io.Reader) source.Decoder
 	SourceID string                  // stands for the file's digest in event ids, if it is given
+	Tags     []Tag                   // metadata entries that each event is given
 	SkipBad  bool                    // bad records are counted, instead of ending the import
 	OnBad    func(*source.BadRecord) // is told of them in the first pass
 	Progress func(bytes int)         // is told of what is read from the disk
@@ -87,6 +88,7 @@ func (j *Job) blocks(ctx context.Context, tee io.Writer, fn func(source.Block) e
 		case err != nil:
 			return err
 		default:
+			j.tag(block)
 			if err := fn(block); err != nil {
 				return err
 			}

@@ -31,3 +31,6 @@ func ParseCategory(text string) (Category, error) {
 func (c Category) Stream(id string) (eventstream.StreamID, error) {
 	return keys.DefaultNamer(c.context, c.kind, keys.SafeID(id))
 }
+
+// Beside returns the category of the same context with another type.
+func (c Category) Beside(kind string) Category { return Category{c.context, kind} }
