@@ -7,6 +7,7 @@ import (
 
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/codec"
+	"github.com/nexus-erp/eventstream/internal/campaign"
 	"github.com/nexus-erp/eventstream/internal/segment"
 )
 
@@ -88,7 +89,7 @@ func TestReadingAStreamStaysWithinItsAllocationBudget(t *testing.T) {
 		budget float64
 	}{{10, 16}, {10_000, 250}} {
 		db := storeOf(t, 1, tt.length)
-		got := testing.AllocsPerRun(20, func() { loadStream(t, db, accountStream(0), tt.length) })
+		got := campaign.Allocs(20, tt.budget, func() { loadStream(t, db, accountStream(0), tt.length) })
 		if !raceEnabled && got > tt.budget {
 			t.Errorf("a stream of %d events: got %v allocations, want at most %v", tt.length, got, tt.budget)
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/nexus-erp/eventstream/codec"
+	"github.com/nexus-erp/eventstream/internal/campaign"
 )
 
 type credited struct {
@@ -40,7 +41,7 @@ func TestEncodeStaysWithinItsAllocationBudget(t *testing.T) {
 		{"JSON", codec.JSON, v, 16},
 		{"raw", codec.Raw, []byte("abc"), 0},
 	} {
-		got := testing.AllocsPerRun(1000, func() {
+		got := campaign.Allocs(1000, tt.budget, func() {
 			if _, err := codec.Encode(dst, tt.id, tt.v); err != nil {
 				t.Fatal(err)
 			}

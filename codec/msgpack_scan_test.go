@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/nexus-erp/eventstream/internal/campaign"
 )
 
 // The lengths of these claim gigabytes; the five bytes dd ff ff ff ff make the
@@ -163,7 +165,7 @@ func TestScanEnforcesItsLimits(t *testing.T) {
 
 func TestScanAllocatesNothing(t *testing.T) {
 	data := unhex(t, "83a161930102cb3ff0000000000000a162c0a16381a164a165")
-	if n := testing.AllocsPerRun(100, func() {
+	if n := campaign.Allocs(100, 0, func() {
 		var s scanner
 		if err := s.finish(data); err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package keys_test
 import (
 	"testing"
 
+	"github.com/nexus-erp/eventstream/internal/campaign"
 	"github.com/nexus-erp/eventstream/keys"
 )
 
@@ -70,7 +71,7 @@ func TestKeysAreOnDiskAndNeverChange(t *testing.T) {
 func TestAppendingKeysAllocatesNothing(t *testing.T) {
 	dst := make([]byte, 0, 512)
 	stream := keys.StreamID("finance-account-1000")
-	if n := testing.AllocsPerRun(100, func() {
+	if n := campaign.Allocs(100, 0, func() {
 		dst = keys.AppendEvent(dst[:0], 1, stream, 2)
 		dst = keys.AppendPosition(dst, 3)
 		dst = keys.AppendEventID(dst, 1, keys.EventID{1})
