@@ -5,6 +5,7 @@ GO       ?= go
 FUZZTIME ?= 10000x
 TIMEOUT  ?= 14m
 RACE     ?= ./...
+FUZZ     ?= ./...
 BIN      := $(CURDIR)/bin
 # Between them: macOS, Windows and arm64.
 CROSS    := darwin/arm64 windows/amd64
@@ -63,7 +64,7 @@ race: ## Run the shorter tests under the race detector (needs a C compiler).
 # timed: a time that runs out while an input is being minimized counts as a failure.
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME, 10000x (inputs) by default; a duration works too.
-	@set -e; list=$$($(GO) test -list '^Fuzz' ./...); \
+	@set -e; list=$$($(GO) test -list '^Fuzz' $(FUZZ)); \
 	echo "$$list" | awk '/^Fuzz/ { t[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, t[i]; n = 0 }' \
 	| while read -r package target; do \
 		echo "== $$package $$target"; \

@@ -361,7 +361,7 @@ const (
 // store that says it is healthy.
 func TestDamageIsRepairedOrReported(t *testing.T) {
 	t.Parallel()
-	total := campaign.Scale(t, campaign.Cases{Short: 160, PullRequest: 2_400, Nightly: 10_000})
+	total := campaign.Scale(t, campaign.Cases{Short: 80, PullRequest: 2_100, Nightly: 10_000})
 	both := specimens(t)
 	tried := tryDamages(t, both, func(s *specimen) []damage { return damages(s, total/len(both)) })
 	if tried < total {
@@ -373,7 +373,7 @@ func TestDamageIsRepairedOrReported(t *testing.T) {
 // they may be cut to, in a store that is as small as a store can be.
 func TestEveryBitOfASmallStoreIsRepairedOrReported(t *testing.T) {
 	t.Parallel()
-	step := campaign.Scale(t, campaign.Cases{Short: 97, PullRequest: 1, Nightly: 1})
+	step := campaign.Scale(t, campaign.Cases{Short: 97, PullRequest: 3, Nightly: 1})       // 3: of every byte
 	markStep := campaign.Scale(t, campaign.Cases{Short: 997, PullRequest: 17, Nightly: 1}) // most of the mark is room
 	tryDamages(t, []specimen{smallSpecimen(t)}, func(s *specimen) (all []damage) {
 		for i, d := range everyBit(s) {

@@ -203,7 +203,7 @@ func TestAFailedReadLeavesViewsTheFoldOfTheLog(t *testing.T) {
 			}
 			points++
 			if testing.Short() {
-				n *= 4
+				n *= 8
 				continue
 			}
 			n += max(1, n/campaign.Scale(t, campaign.Cases{PullRequest: 4, Nightly: 1 << 20}))
@@ -360,7 +360,7 @@ func TestAFailedReadIsNeverAShorterViewOrList(t *testing.T) {
 				break
 			}
 			points++
-			n += max(1, n/campaign.Scale(t, campaign.Cases{Short: 2, PullRequest: 16, Nightly: 1 << 20}))
+			n += max(1, n/campaign.Scale(t, campaign.Cases{Short: 1, PullRequest: 16, Nightly: 1 << 20}))
 		}
 	}
 	campaign.Count(t, campaign.FaultPoints, points)

@@ -30,7 +30,7 @@ import (
 // Whatever is done with a store, in whatever order, it answers as one that is plain and
 // obviously right, and keeps every invariant after each crash and in the end.
 func TestAStoreDoesWhatTheModelDoes(t *testing.T) { // not parallel: the flags of rapid are the process's
-	cases := campaign.Scale(t, campaign.Cases{Short: 20, PullRequest: 450, Nightly: 20_000})
+	cases := campaign.Scale(t, campaign.Cases{Short: 20, PullRequest: 250, Nightly: 20_000})
 	var done, lost atomic.Int64
 	met := map[string]int{}
 	property := func(t *rapid.T) {
