@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -113,7 +114,8 @@ func listen[L any](stdout io.Reader, heard func(L)) error {
 
 // startChild runs the test binary as a child and passes each line that it says to
 // heard. death is what ended the child: "" if that was its own end, and otherwise the
-// first line that it left on stderr.
+// first line that it left on stderr. Only Pebble may end it: a panic of any other code is
+// an error.
 func startChild[L any](role string, task any, heard func(L)) (death string, err error) {
 	patient, cancel := context.WithTimeout(ctx, childPatience)
 	defer cancel()
@@ -152,6 +154,38 @@ func startChild[L any](role string, task any, heard func(L)) (death string, err 
 	death, _, _ = strings.Cut(stderr.String(), "\n")
 	if death == "" {
 		death = err.Error()
+	} else if f := panicked(stderr.String()); !strings.HasPrefix(f, "github.com/cockroachdb/") {
+		return "", fmt.Errorf("the child died in %q, and not in Pebble:\n%s", f, &stderr)
 	}
 	return death, nil
+}
+
+// panicked returns the function that a Go trace shows as the one that ended the process:
+// the first that is not of the standard library.
+func panicked(trace string) string {
+	_, stack, _ := strings.Cut(trace, "\ngoroutine ")
+	for line := range strings.Lines(stack) {
+		host, _, found := strings.Cut(line, "/")
+		if found && strings.Contains(host, ".") && !strings.ContainsAny(host, " \t(") {
+			function, _, _ := strings.Cut(line, "(0x")
+			return strings.TrimSpace(function)
+		}
+	}
+	return ""
+}
+
+func TestWhoPanicked(t *testing.T) {
+	t.Parallel()
+	const trace = "panic: runtime error: integer divide by zero\n" +
+		"[signal SIGFPE: floating-point exception]\n\ngoroutine 7 [running]:\n" +
+		"panic({0x1, 0x2})\n\t/usr/local/go/src/runtime/panic.go:1 +0x1\n" +
+		"sync.(*Mutex).Unlock(...)\n\t/usr/local/go/src/sync/mutex.go:1\n"
+	for _, tt := range []struct{ frames, want string }{
+		{"github.com/cockroachdb/pebble/v2.(*DB).flush(0xc00)\n\t/m/pebble/compaction.go:1 +0x1\ngithub.com/nexus-erp/eventstream.(*DB).Append(0xc0)\n", "github.com/cockroachdb/pebble/v2.(*DB).flush"},
+		{"github.com/nexus-erp/eventstream.(*DB).Append(0xc0)\n\t/m/append.go:1\n", "github.com/nexus-erp/eventstream.(*DB).Append"},
+		{"main.main()\n\t/m/main.go:1\n", ""},
+	} {
+		equal(t, "who panicked", panicked(trace+tt.frames), tt.want)
+	}
+	equal(t, "without a trace", panicked("signal: killed\n"), "")
 }
