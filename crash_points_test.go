@@ -18,7 +18,7 @@ import (
 func TestACrashAtEveryOperationLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
 	reference := scriptReference(t)
-	stride := campaign.Scale(t, campaign.Cases{Short: 10, PullRequest: 1})
+	stride := campaign.Scale(t, campaign.Cases{Short: 20, PullRequest: 1})
 	c := crashPoints{left: remainders(t), reference: reference}
 	var done atomic.Bool
 	var next atomic.Int64

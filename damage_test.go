@@ -361,7 +361,7 @@ const (
 // store that says it is healthy.
 func TestDamageIsRepairedOrReported(t *testing.T) {
 	t.Parallel()
-	total := campaign.Scale(t, campaign.Cases{Short: 80, PullRequest: 2_100, Nightly: 10_000})
+	total := campaign.Scale(t, campaign.Cases{Short: 40, PullRequest: 2_100, Nightly: 10_000})
 	both := specimens(t)
 	tried := tryDamages(t, both, func(s *specimen) []damage { return damages(s, total/len(both)) })
 	if tried < total {

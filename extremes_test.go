@@ -150,6 +150,9 @@ func TestNamesAtTheirLimits(t *testing.T) {
 
 // Everything that has a size or a number takes it up to its limit, and nothing beyond.
 func TestSizesAndNumbersAtTheirLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it writes hundreds of megabytes")
+	}
 	t.Parallel()
 	db := estest.Open(t)
 	mustAppend(t, db, "s", eventstream.NoStream, event("X"))

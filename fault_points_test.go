@@ -169,7 +169,7 @@ func faultChild(task faultTask) error {
 // Pebble does where it cannot go on; so it all happens in children.
 func TestAFaultAtEveryOperationLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 80, PullRequest: 1})}
+	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 160, PullRequest: 1})}
 	for _, mode := range faultModes {
 		tries.sweep(t, mode)
 	}
@@ -180,7 +180,7 @@ func TestAFaultAtEveryOperationLosesNothingAcknowledged(t *testing.T) {
 // the first is disturbed as well.
 func TestTwoFaultsLoseNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 80, PullRequest: 1})}
+	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 160, PullRequest: 1})}
 	for i, seed := range campaign.Seeds(t, campaign.Scale(t, campaign.Cases{Short: 1, PullRequest: 3, Nightly: 24})) {
 		mode := faultModes[i%2*2] // EIO or a full disk, once
 		mode.Seed = seed
@@ -195,7 +195,7 @@ func TestTwoFaultsLoseNothingAcknowledged(t *testing.T) {
 // says where it is damaged, or is whole, or ends beyond its mark.
 func TestAMisdirectedWriteIsNeverASilentLoss(t *testing.T) {
 	t.Parallel()
-	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 80, PullRequest: 1})}
+	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 160, PullRequest: 1})}
 	for _, seed := range campaign.Seeds(t, campaign.Scale(t, campaign.Cases{Short: 1, PullRequest: 3, Nightly: 40})) {
 		tries.sweep(t, faultMode{Name: fmt.Sprintf("misdirected write, -seed %d", seed), Astray: true, Seed: seed})
 	}

@@ -321,7 +321,7 @@ func TestATenantIsAnsweredAsIfItWereAlone(t *testing.T) {
 	for n, of := range adversaries {
 		forget(t, db.Tenant(of.name), n)
 	}
-	each := campaign.Scale(t, campaign.Cases{Short: 16, PullRequest: 2, Nightly: 1}) // all live, some are asked
+	each := campaign.Scale(t, campaign.Cases{Short: 4, PullRequest: 1}) // all live, some are asked
 	want := make([][]string, len(adversaries))
 	t.Run("alone", func(t *testing.T) {
 		for n, of := range adversaries {

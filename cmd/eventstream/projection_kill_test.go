@@ -174,7 +174,7 @@ func TestKilledProjectionsAreTheFoldOfTheLog(t *testing.T) {
 	if len(rows) != retailLines {
 		t.Fatalf("got %d lines, want %d", len(rows), retailLines)
 	}
-	seed, kills := campaign.Seed(t), campaign.Scale(t, campaign.Cases{Short: 2, PullRequest: 10, Nightly: 100})
+	seed, kills := campaign.Seed(t), campaign.Scale(t, campaign.Cases{Short: 2, PullRequest: 6, Nightly: 100})
 	random := rand.New(rand.NewPCG(seed, retailLines))
 	projections := []*killed{
 		{
