@@ -213,7 +213,7 @@ func (b bound) or(none int64) int64 {
 // Where finds events in which the value at path compares with value as op says. A path
 // begins with "data." and goes on with the names in the payload, or the numbers of its
 // arrays' items from 0, with "." between them; or it is "metadata." and the name of an
-// entry. A "." or "\" in a name is written with a "\" before it.
+// entry. A "." or "\" in a name is written with a "\" before it, see [codec.SplitPath].
 //
 // value is a string, a bool, an integer, a [json.Number], or for [In] a slice of these:
 // never a float, which is not what it looks like. Numbers compare by their exact decimal

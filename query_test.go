@@ -471,6 +471,7 @@ func TestAFaultOfAQueryIsToldByWhoeverRunsIt(t *testing.T) {
 		"order inside":      eventstream.Query{}.AnyOf(eventstream.Query{}.Backward()),
 		"a path to nowhere": eventstream.Query{}.Where("amount", eventstream.Equal, 1),
 		"half a path":       eventstream.Query{}.Where("data.", eventstream.Equal, 1),
+		"two entries":       eventstream.Query{}.Where("metadata.a.b", eventstream.Equal, "x"),
 		"an empty name":     eventstream.Query{}.Where("data.a..b", eventstream.Equal, 1),
 		"half an escape":    eventstream.Query{}.Where(`data.a\`, eventstream.Equal, 1),
 		"no operator":       eventstream.Query{}.Where("data.a", "~", 1),

@@ -40,22 +40,15 @@ type predicate struct {
 	pattern  pattern  // for Like
 }
 
-var errPath = errors.New(`a path is "data." and names with "." between them, or "metadata." and a name`)
+var errPath = errors.New(`a path is "data." and names with "." between them, or "metadata." and one name; a "." or "\" in a name is written with a "\" before it`)
 
 func newPredicate(path string, op Op, value any) (predicate, error) {
 	p := predicate{path: path, op: op}
-	root, rest, ok := strings.Cut(path, ".")
-	if !ok || rest == "" {
-		return predicate{}, fmt.Errorf("%q: %w", path, errPath)
+	names, ok := codec.SplitPath(path)
+	if ok {
+		p.metadata, p.names = names[0] == "metadata", names[1:]
 	}
-	switch root {
-	case "metadata":
-		p.metadata, p.names = true, []string{rest}
-	case "data":
-		if p.names, ok = splitPath(rest); !ok {
-			return predicate{}, fmt.Errorf("%q: %w", path, errPath)
-		}
-	default:
+	if !ok || p.metadata && len(p.names) != 1 || !p.metadata && (names[0] != "data" || len(p.names) == 0) {
 		return predicate{}, fmt.Errorf("%q: %w", path, errPath)
 	}
 	values := []any{value}
@@ -88,32 +81,6 @@ func newPredicate(path string, op Op, value any) (predicate, error) {
 		p.pattern = parsePattern(text)
 	}
 	return p, nil
-}
-
-// splitPath takes a path apart. ok is false if a name is empty or ends in half an escape.
-func splitPath(path string) (names []string, ok bool) {
-	var name strings.Builder
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c == '\\' && i+1 < len(path):
-			i++
-			name.WriteByte(path[i])
-		case c == '\\':
-			return nil, false
-		case c == '.':
-			names = append(names, name.String())
-			name.Reset()
-		default:
-			name.WriteByte(c)
-		}
-	}
-	names = append(names, name.String())
-	for _, n := range names {
-		if n == "" {
-			return nil, false
-		}
-	}
-	return names, true
 }
 
 // comparableValue returns v as one of the kinds that values of events have.

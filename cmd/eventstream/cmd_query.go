@@ -261,14 +261,21 @@ func (f *queryFlags) times(env *environment, q eventstream.Query) (eventstream.Q
 	return q, nil
 }
 
-// parseWhere reads "PATH OP VALUE".
+// parseWhere reads "PATH OP VALUE". In the path, a blank or a sign of an operator stands
+// behind a "\" if it is part of a name, as a "." does.
 func parseWhere(text string) (path string, op eventstream.Op, value any, err error) {
 	bad := func(reason string) (string, eventstream.Op, any, error) {
 		return "", "", nil, usagef("--where %q %s: write PATH OP VALUE, as data.amount >= 100", text, reason)
 	}
 	text = strings.TrimSpace(text)
-	at := strings.IndexAny(text, " =!<>")
-	if at <= 0 {
+	at := 0
+	for at < len(text) && !strings.ContainsRune(" =!<>", rune(text[at])) {
+		if text[at] == '\\' {
+			at++
+		}
+		at++
+	}
+	if at == 0 || at >= len(text) {
 		return bad("has no operator")
 	}
 	path, rest := text[:at], strings.TrimSpace(text[at:])

@@ -14,7 +14,7 @@ func ledgered(t *testing.T) *program {
 	for i := range 12 {
 		args := []string{
 			"append", fmt.Sprintf("finance-account-%d", i%3), []string{"Posted", "Reversed"}[i/9],
-			"--data", fmt.Sprintf(`{"amount":%d.50,"note":"n%d","tags":["a",{"b":%t}]}`, i*100, i, i%2 == 0),
+			"--data", fmt.Sprintf(`{"amount":%d.50,"note":"n%d","cost = place":%d,"tags":["a",{"b":%t}]}`, i*100, i, i%4, i%2 == 0),
 			"--meta", "site=" + []string{"north-1", "south"}[i%2], "--correlation", fmt.Sprintf("c%d", i/4),
 			"--user", []string{"ada", "bob"}[i%2], "--occurred-at", fmt.Sprintf("2026-01-%02dT00:00:00Z", i+1),
 			"--id", fmt.Sprintf("01HV5ZP1XVQ9K2J6B1N3C8D4%02d", i),
@@ -51,6 +51,7 @@ func TestQueryFindsByItsFlags(t *testing.T) {
 		{[]string{"--where", `data.note IN ["n1","n3"]`}, "2 4"},
 		{[]string{"--where", "data.note in [\"n1\"]"}, "2"},
 		{[]string{"--where", "data.note = n1"}, "2"},
+		{[]string{"--where", `data.cost\ \=\ place = 3`}, "4 8 12"},
 		{[]string{"--where", `metadata.site LIKE "north-%"`, "--limit", "2"}, "1 3"},
 		{[]string{"--where", "data.tags.1.b = true", "--order", "desc", "--limit", "1"}, "11"},
 	} {
@@ -133,6 +134,7 @@ func TestQueryRefusesWhatMakesNoSense(t *testing.T) {
 		{"--where data.amount_~_3", "operator"},
 		{"--where data.amount_=", "value"},
 		{"--where data.amount_IN_3", "list"},
+		{`--where data.amount\`, "operator"},
 		{"--where data.amount_LIKE_3", "LIKE compares with a string"},
 		{"--where amount_=_3", "path"},
 		{"--budget -1", "budget"},

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/nexus-erp/eventstream"
+	"github.com/nexus-erp/eventstream/codec"
 )
 
 // Path says where an event holds a value:
@@ -21,8 +21,8 @@ import (
 //	correlation      what it belongs to
 //	'TEXT'           the text itself, whatever the event holds
 //
-// A name is anything without a point; in double quotes it may hold points. The zero Path
-// is nowhere.
+// Names are separated by points; a point or "\" in a name is written with a "\" before it,
+// see [codec.SplitPath]. The zero Path is nowhere.
 type Path struct {
 	text    string
 	root    string
@@ -38,9 +38,9 @@ func ParsePath(text string) (Path, error) {
 	if len(text) > 1 && text[0] == '\'' && text[len(text)-1] == '\'' {
 		return Path{text: text, root: text[1 : len(text)-1], literal: true}, nil
 	}
-	names, ok := split(text)
+	names, ok := codec.SplitPath(text)
 	if !ok {
-		return refuse("has an empty name, or a quote without its end")
+		return refuse("has an empty name, or ends in half an escape")
 	}
 	p := Path{text: text, root: names[0], names: names[1:]}
 	switch p.root {
@@ -77,32 +77,6 @@ func ParsePaths(texts map[string]string) (map[string]Path, error) {
 		paths[name] = p
 	}
 	return paths, nil
-}
-
-// split parts a path at its points.
-func split(text string) (names []string, ok bool) {
-	for {
-		var name string
-		if rest, quoted := strings.CutPrefix(text, `"`); quoted {
-			var closed bool
-			if name, text, closed = strings.Cut(rest, `"`); !closed || text != "" && text[0] != '.' {
-				return nil, false
-			}
-		} else {
-			end := strings.IndexByte(text, '.')
-			if end < 0 {
-				end = len(text)
-			}
-			name, text = text[:end], text[end:]
-		}
-		if name == "" {
-			return nil, false
-		}
-		if names = append(names, name); text == "" {
-			return names, true
-		}
-		text = text[1:]
-	}
 }
 
 // String returns the path as it was written.

@@ -9,13 +9,15 @@ import (
 
 	"github.com/nexus-erp/eventstream"
 	"github.com/nexus-erp/eventstream/cmd/eventstream/internal/source"
+	"github.com/nexus-erp/eventstream/codec"
 	"github.com/nexus-erp/eventstream/keys"
 )
 
 // Tag gives each record a metadata entry that is made of something else in it.
 type Tag struct {
 	name    string
-	field   string // "stream", "type", "user_id", "correlation_id" or "metadata.NAME"
+	field   string // "stream", "type", "user_id", "correlation_id" or "metadata"
+	entry   string // of the metadata
 	pattern *regexp.Regexp
 }
 
@@ -30,13 +32,14 @@ func ParseTag(text string) (Tag, error) {
 	if err := keys.ValidateName("tag", name); !ok || err != nil {
 		return Tag{}, errTag
 	}
-	switch root, key, nested := strings.Cut(field, "."); {
-	case nested && root == "metadata" && key != "":
+	t := Tag{name: name, field: field}
+	switch path, ok := codec.SplitPath(field); {
+	case ok && len(path) == 2 && path[0] == "metadata":
+		t.field, t.entry = path[0], path[1]
 	case field == "stream", field == "type", field == "user_id", field == "correlation_id":
 	default:
 		return Tag{}, errTag
 	}
-	t := Tag{name: name, field: field}
 	if limited {
 		var err error
 		if t.pattern, err = regexp.Compile(pattern); err != nil {
@@ -58,7 +61,7 @@ func (t *Tag) value(stream eventstream.StreamID, e *eventstream.NewEvent) (value
 	case "correlation_id":
 		value = e.CorrelationID
 	default:
-		value = e.Metadata[strings.TrimPrefix(t.field, "metadata.")]
+		value = e.Metadata[t.entry]
 	}
 	if t.pattern == nil || value == "" {
 		return value, value != ""

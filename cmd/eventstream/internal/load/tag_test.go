@@ -40,7 +40,7 @@ func TestTagsAreMadeOfWhatARecordHas(t *testing.T) {
 			t.Fatalf("%s: the metadata that records share was changed: %v", tt.tag, shared)
 		}
 	}
-	for _, bad := range []string{"", "doc", "doc=", "=stream", "doc=data.x", "doc=metadata.", "doc=stream~("} {
+	for _, bad := range []string{"", "doc", "doc=", "=stream", "doc=data.x", "doc=metadata.", "doc=metadata.a.b", "doc=stream~("} {
 		if _, err := ParseTag(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
