@@ -118,6 +118,9 @@ func (e *Engine) Compact(ctx context.Context) (err error) {
 			err = e.recovered(r)
 		}
 	}()
+	if err := e.Sync(ctx, 0); err != nil { // see flush
+		return err
+	}
 	if err := e.db.Flush(); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}

@@ -281,11 +281,29 @@ func (e *Engine) WriteAndWait(b Batch) error {
 // Sync makes everything durable that was submitted or written before the call.
 // last is the greatest position among it.
 func (e *Engine) Sync(ctx context.Context, last keys.Position) error {
-	b := e.db.NewBatch()
-	if err := b.LogData([]byte("sync"), nil); err != nil {
+	b, err := e.syncBatch()
+	if err != nil {
 		return err
 	}
 	return e.SubmitAndWait(ctx, Batch{b: b}, last)
+}
+
+// syncNow is Sync once nobody waits for the log any more, and nothing is submitted.
+func (e *Engine) syncNow() error {
+	b, err := e.syncBatch()
+	if err != nil {
+		return err
+	}
+	if err := e.apply(b, pebble.Sync); err != nil {
+		return err
+	}
+	return e.finish(ticket{batch: b})
+}
+
+// syncBatch returns a batch that writes nothing but to the log.
+func (e *Engine) syncBatch() (*pebble.Batch, error) {
+	b := e.db.NewBatch()
+	return b, b.LogData([]byte("sync"), nil)
 }
 
 // writable returns why nothing can be written, or nil.

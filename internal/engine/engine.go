@@ -249,7 +249,8 @@ func (e *Engine) closePebble() (err error) {
 //
 // It also begins a new log, which Pebble does not survive if it fails, and it would
 // never end on a disk that takes no tables. So it is left out where it would not go
-// well: the events are in the log, and the next Open moves them.
+// well: the events are in the log, and the next Open moves them. A log that failed under
+// writes which asked for no sync has told nobody yet: it is asked first.
 func (e *Engine) flush() error {
 	if e.readOnly || e.poison.get() != nil {
 		return nil
@@ -258,6 +259,9 @@ func (e *Engine) flush() error {
 	if e.edge.disk.get() == DiskFull || e.edge.breaker.inARow() > 0 {
 		e.log.Warn("the newest events stay in the log: the disk takes no tables")
 		return nil
+	}
+	if err := e.syncNow(); err != nil {
+		return err
 	}
 	flushed, err := e.db.AsyncFlush()
 	if err != nil {

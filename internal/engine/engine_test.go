@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -102,6 +103,24 @@ func TestSubmitIsDurableAndRaisesTheHead(t *testing.T) {
 	}
 	if _, ok, err := e.Get(nil, []byte("k4")); ok || err != nil {
 		t.Errorf("a key that is missing: %v, %v", ok, err)
+	}
+}
+
+// A log that fails under writes which ask for no sync tells nobody. Close asks it before it
+// begins another, which would end the process.
+func TestCloseTellsThatTheLogFailed(t *testing.T) {
+	t.Parallel()
+	failing := &fault{}
+	e := open(t, failing.wrap(vfs.NewMem(), syscall.EIO, func(op errorfs.Op) bool {
+		return filepath.Ext(op.Path) == ".log" && op.Kind == errorfs.OpFileWrite
+	}))
+	failing.armed.Store(true)
+	if err := write(e, batchOf(e, "a", "b")); err != nil {
+		t.Fatal(err)
+	}
+	var poisoned *PoisonError
+	if err := e.Close(); !errors.As(err, &poisoned) || !errors.Is(err, syscall.EIO) {
+		t.Errorf("close: got %v, want that the log failed", err)
 	}
 }
 
