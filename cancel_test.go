@@ -103,64 +103,66 @@ func TestACancelledCallIsDoneOpenOrNot(t *testing.T) {
 	var mu sync.Mutex
 	for _, seed := range campaign.Seeds(t, campaign.Scale(t, campaign.Cases{Short: 2, PullRequest: 10, Nightly: 500})) {
 		rng := campaign.Rand(t, seed)
-		db := estest.Open(t, estest.Seed(seed))
-		mustAppend(t, db, "first", eventstream.NoStream, event("X"))
-		const callers, calls, size = 8, 25, 3
-		var running sync.WaitGroup
-		for c := range callers {
-			patience := make([]time.Duration, calls)
-			for n := range patience {
-				patience[n] = time.Duration(rng.IntN(300)) * time.Microsecond
-			}
-			running.Go(func() {
-				for n, patience := range patience {
-					ids := make([]eventstream.EventID, size)
-					for i := range ids {
-						ids[i] = id(1 + (c*calls+n)*size + i)
-					}
-					do := cancelled(db.DB, (c+n)%4, c, n, ids)
-					hasty, stop := context.WithTimeout(ctx, patience)
-					err := do(hasty)
-					stop()
-					outcome := "done"
-					switch {
-					case err == nil:
-					case !errors.Is(err, context.DeadlineExceeded):
-						t.Errorf("seed %d: call %d of %d: %v", seed, n, c, err)
-						return
-					case errors.Is(err, eventstream.ErrCommitUnknown):
-						outcome = "open"
-						if got := errAs[*eventstream.CommitUnknownError](t, err).EventIDs; !slices.Equal(got, ids) {
-							t.Errorf("seed %d: got the ids %v, want %v", seed, got, ids)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			db := estest.Open(t, estest.Seed(seed))
+			mustAppend(t, db, "first", eventstream.NoStream, event("X"))
+			const callers, calls, size = 8, 25, 3
+			var running sync.WaitGroup
+			for c := range callers {
+				patience := make([]time.Duration, calls)
+				for n := range patience {
+					patience[n] = time.Duration(rng.IntN(300)) * time.Microsecond
+				}
+				running.Go(func() {
+					for n, patience := range patience {
+						ids := make([]eventstream.EventID, size)
+						for i := range ids {
+							ids[i] = id(1 + (c*calls+n)*size + i)
 						}
-					default:
-						outcome = "not done"
-					}
-					if outcome == "not done" {
-						for _, id := range ids {
-							if _, err := db.Event(ctx, id); !errors.Is(err, eventstream.ErrEventNotFound) {
-								t.Errorf("seed %d: an append that was not done is there: %v", seed, err)
+						do := cancelled(db.DB, (c+n)%4, c, n, ids)
+						hasty, stop := context.WithTimeout(ctx, patience)
+						err := do(hasty)
+						stop()
+						outcome := "done"
+						switch {
+						case err == nil:
+						case !errors.Is(err, context.DeadlineExceeded):
+							t.Errorf("seed %d: call %d of %d: %v", seed, n, c, err)
+							return
+						case errors.Is(err, eventstream.ErrCommitUnknown):
+							outcome = "open"
+							if got := errAs[*eventstream.CommitUnknownError](t, err).EventIDs; !slices.Equal(got, ids) {
+								t.Errorf("seed %d: got the ids %v, want %v", seed, got, ids)
+							}
+						default:
+							outcome = "not done"
+						}
+						if outcome == "not done" {
+							for _, id := range ids {
+								if _, err := db.Event(ctx, id); !errors.Is(err, eventstream.ErrEventNotFound) {
+									t.Errorf("seed %d: an append that was not done is there: %v", seed, err)
+								}
 							}
 						}
+						if err := do(ctx); err != nil {
+							t.Errorf("seed %d: call %d of %d again: %v", seed, n, c, err)
+							return
+						}
+						mu.Lock()
+						counts[outcome]++
+						mu.Unlock()
 					}
-					if err := do(ctx); err != nil {
-						t.Errorf("seed %d: call %d of %d again: %v", seed, n, c, err)
-						return
-					}
-					mu.Lock()
-					counts[outcome]++
-					mu.Unlock()
-				}
-			})
-		}
-		running.Wait()
-		equal(t, "head", db.Head(), callers*calls*size+1)
-		for _, e := range mustCollect(t, db.ReadAll(ctx, eventstream.After(1))) {
-			if e.CommitSize != size {
-				t.Fatalf("seed %d: a commit has %d events, want %d", seed, e.CommitSize, size)
+				})
 			}
-		}
-		equal(t, "records", len(recordsOf(t, defaultTenant(db.DB), "r")), callers*calls/4)
+			running.Wait()
+			equal(t, "head", db.Head(), callers*calls*size+1)
+			for _, e := range mustCollect(t, db.ReadAll(ctx, eventstream.After(1))) {
+				if e.CommitSize != size {
+					t.Fatalf("seed %d: a commit has %d events, want %d", seed, e.CommitSize, size)
+				}
+			}
+			equal(t, "records", len(recordsOf(t, defaultTenant(db.DB), "r")), callers*calls/4)
+		})
 	}
 	t.Log(counts)
 	for _, outcome := range []string{"done", "open", "not done"} {

@@ -137,56 +137,58 @@ func TestGuardedAppendsAreLinearizable(t *testing.T) {
 	const clients, rounds, keys = 6, 15, 3
 	histories := campaign.Scale(t, campaign.Cases{Short: 10, PullRequest: 30, Nightly: 300})
 	for h := range histories {
-		db := estest.Open(t, estest.Seed(uint64(h)))
-		var mu sync.Mutex
-		var history []porcupine.Operation
-		began := time.Now()
-		var wg sync.WaitGroup
-		for c := range clients {
-			wg.Go(func() {
-				rng := rand.New(rand.NewPCG(uint64(h), uint64(c)))
-				do := func(in op, call func() (result, error)) result {
-					at := time.Since(began).Nanoseconds()
-					out, err := call()
-					end := time.Since(began).Nanoseconds()
-					if err != nil {
-						t.Error(err)
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					history = append(history, porcupine.Operation{ClientId: c, Input: in, Call: at, Output: out, Return: end})
-					return out
-				}
-				for range rounds {
-					key := rng.IntN(keys)
-					q := eventstream.Query{}.Types("Claimed").Correlations(fmt.Sprint(key))
-					var head eventstream.Position
-					seen := do(op{key: key}, func() (out result, err error) {
-						err = db.Read(ctx, func(r *eventstream.Reader) error {
-							head = r.Head()
-							events, err := collect(r.Query(ctx, q))
-							out.count = len(events)
-							return err
-						})
-						return out, err
-					})
-					do(op{key: key, append: true, expected: seen.count}, func() (result, error) {
-						_, err := db.AppendIf(ctx, eventstream.Condition{Query: q, After: head}, []eventstream.StreamAppend{{
-							Stream: eventstream.StreamID(fmt.Sprintf("s-s-%d", c)), Expect: eventstream.Any,
-							Events: []eventstream.NewEvent{{Type: "Claimed", CorrelationID: fmt.Sprint(key)}},
-						}})
-						if errors.Is(err, eventstream.ErrConflict) {
-							return result{}, nil
+		t.Run(fmt.Sprint(h), func(t *testing.T) {
+			db := estest.Open(t, estest.Seed(uint64(h)))
+			var mu sync.Mutex
+			var history []porcupine.Operation
+			began := time.Now()
+			var wg sync.WaitGroup
+			for c := range clients {
+				wg.Go(func() {
+					rng := rand.New(rand.NewPCG(uint64(h), uint64(c)))
+					do := func(in op, call func() (result, error)) result {
+						at := time.Since(began).Nanoseconds()
+						out, err := call()
+						end := time.Since(began).Nanoseconds()
+						if err != nil {
+							t.Error(err)
 						}
-						return result{ok: true}, err
-					})
-				}
-			})
-		}
-		wg.Wait()
-		if got := porcupine.CheckOperationsTimeout(model, history, 10*time.Second); got != porcupine.Ok {
-			t.Errorf("history %d of %d operations: %v", h, len(history), got)
-		}
+						mu.Lock()
+						defer mu.Unlock()
+						history = append(history, porcupine.Operation{ClientId: c, Input: in, Call: at, Output: out, Return: end})
+						return out
+					}
+					for range rounds {
+						key := rng.IntN(keys)
+						q := eventstream.Query{}.Types("Claimed").Correlations(fmt.Sprint(key))
+						var head eventstream.Position
+						seen := do(op{key: key}, func() (out result, err error) {
+							err = db.Read(ctx, func(r *eventstream.Reader) error {
+								head = r.Head()
+								events, err := collect(r.Query(ctx, q))
+								out.count = len(events)
+								return err
+							})
+							return out, err
+						})
+						do(op{key: key, append: true, expected: seen.count}, func() (result, error) {
+							_, err := db.AppendIf(ctx, eventstream.Condition{Query: q, After: head}, []eventstream.StreamAppend{{
+								Stream: eventstream.StreamID(fmt.Sprintf("s-s-%d", c)), Expect: eventstream.Any,
+								Events: []eventstream.NewEvent{{Type: "Claimed", CorrelationID: fmt.Sprint(key)}},
+							}})
+							if errors.Is(err, eventstream.ErrConflict) {
+								return result{}, nil
+							}
+							return result{ok: true}, err
+						})
+					}
+				})
+			}
+			wg.Wait()
+			if got := porcupine.CheckOperationsTimeout(model, history, 10*time.Second); got != porcupine.Ok {
+				t.Errorf("history %d of %d operations: %v", h, len(history), got)
+			}
+		})
 	}
 	campaign.Count(t, campaign.Histories, histories)
 }

@@ -87,53 +87,55 @@ func TestCommandsFollowAModel(t *testing.T) {
 	cases, conflicts, again := 0, 0, 0
 	for _, seed := range campaign.Seeds(t, campaign.Scale(t, campaign.Cases{Short: 3, PullRequest: 15, Nightly: 1000})) {
 		rng := campaign.Rand(t, seed)
-		db := estest.Open(t, estest.Seed(seed), estest.Options(unsynced))
-		sent := make([][]order, 4)
-		var all sync.WaitGroup
-		for worker := range sent {
-			r := randomAccounts(t, db, rng)
-			orders := make([]order, 0, 30)
-			for i := range 30 {
-				o := order{
-					id: eventstream.EventID{0: 1, 13: byte(worker), 14: byte(i >> 8), 15: byte(i)}, stream: eventstream.StreamID(fmt.Sprintf("finance-account-%d", rng.IntN(2))),
-					cents: rng.Int64N(200) - 80,
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			db := estest.Open(t, estest.Seed(seed), estest.Options(unsynced))
+			sent := make([][]order, 4)
+			var all sync.WaitGroup
+			for worker := range sent {
+				r := randomAccounts(t, db, rng)
+				orders := make([]order, 0, 30)
+				for i := range 30 {
+					o := order{
+						id: eventstream.EventID{0: 1, 13: byte(worker), 14: byte(i >> 8), 15: byte(i)}, stream: eventstream.StreamID(fmt.Sprintf("finance-account-%d", rng.IntN(2))),
+						cents: rng.Int64N(200) - 80,
+					}
+					if rng.IntN(5) == 0 {
+						o.rival = eventstream.EventID{0: 2, 13: byte(worker), 15: byte(i)}
+					}
+					if i > 0 && rng.IntN(5) == 0 { // again
+						o.id, o.stream, o.cents = orders[i-1].id, orders[i-1].stream, orders[i-1].cents
+					}
+					orders = append(orders, o)
 				}
-				if rng.IntN(5) == 0 {
-					o.rival = eventstream.EventID{0: 2, 13: byte(worker), 15: byte(i)}
-				}
-				if i > 0 && rng.IntN(5) == 0 { // again
-					o.id, o.stream, o.cents = orders[i-1].id, orders[i-1].stream, orders[i-1].cents
-				}
-				orders = append(orders, o)
+				sent[worker] = orders
+				all.Go(func() {
+					for i := range orders {
+						orders[i].send(t, db, r)
+					}
+					mustWait(t, r)
+				})
 			}
-			sent[worker] = orders
-			all.Go(func() {
+			all.Wait()
+			accepted := map[eventstream.EventID]*order{}
+			for _, orders := range sent {
 				for i := range orders {
-					orders[i].send(t, db, r)
-				}
-				mustWait(t, r)
-			})
-		}
-		all.Wait()
-		accepted := map[eventstream.EventID]*order{}
-		for _, orders := range sent {
-			for i := range orders {
-				if o := &orders[i]; o.rivaled {
-					accepted[o.rival] = &order{stream: o.stream, cents: 1}
-				}
-				if o := &orders[i]; !o.refused {
-					if o.result.Attempts > 1 {
-						conflicts++
+					if o := &orders[i]; o.rivaled {
+						accepted[o.rival] = &order{stream: o.stream, cents: 1}
 					}
-					if o.result.Append.Deduplicated {
-						again++
+					if o := &orders[i]; !o.refused {
+						if o.result.Attempts > 1 {
+							conflicts++
+						}
+						if o.result.Append.Deduplicated {
+							again++
+						}
+						accepted[o.id] = o
 					}
-					accepted[o.id] = o
 				}
 			}
-		}
-		checkCommands(t, db, seed, sent, accepted)
-		cases++
+			checkCommands(t, db, seed, sent, accepted)
+			cases++
+		})
 	}
 	campaign.Count(t, campaign.ModelCases, cases)
 	t.Logf("%d conflicts, %d commands that were carried out before", conflicts, again)

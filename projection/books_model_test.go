@@ -152,20 +152,22 @@ func TestViewsFollowAModel(t *testing.T) {
 	cases := 0
 	for _, seed := range campaign.Seeds(t, campaign.Scale(t, campaign.Cases{Short: 2, PullRequest: 12, Nightly: 500})) {
 		rng := campaign.Rand(t, seed)
-		m := &booksModel{t: t, rng: rng, db: estest.Open(t, estest.Seed(seed))}
-		m.b.settled = map[eventstream.ViewID]map[eventstream.Position]string{}
-		if err := enterInto(m.db.DB, m.db.Clock, rng, 1); err != nil {
-			t.Fatal(err)
-		}
-		m.reopened()
-		for range 40 {
-			what, err := m.step()
-			m.done = append(m.done, what)
-			if err := errors.Join(err, m.b.check(m.db.DB, m.e)); err != nil {
-				t.Fatalf("-seed %d: after %q: %v", seed, m.done, err)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			m := &booksModel{t: t, rng: rng, db: estest.Open(t, estest.Seed(seed))}
+			m.b.settled = map[eventstream.ViewID]map[eventstream.Position]string{}
+			if err := enterInto(m.db.DB, m.db.Clock, rng, 1); err != nil {
+				t.Fatal(err)
 			}
-		}
-		cases++
+			m.reopened()
+			for range 40 {
+				what, err := m.step()
+				m.done = append(m.done, what)
+				if err := errors.Join(err, m.b.check(m.db.DB, m.e)); err != nil {
+					t.Fatalf("-seed %d: after %q: %v", seed, m.done, err)
+				}
+			}
+			cases++
+		})
 	}
 	campaign.Count(t, campaign.ModelCases, cases)
 }
