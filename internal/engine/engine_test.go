@@ -374,11 +374,11 @@ func TestWatermark(t *testing.T) {
 	w.Rise(2) // does not go back
 	w.Rise(3)
 	if w.Load() != 3 {
-		t.Errorf("got %d, want 3", w.Load())
+		t.Fatalf("got %d, want 3", w.Load())
 	}
 	select {
 	case <-third:
-		t.Error("woken without a rise")
+		t.Fatal("woken without a rise") // and those below might wait for good
 	default:
 	}
 	var wg sync.WaitGroup
