@@ -181,8 +181,8 @@ func faultChild(task faultTask) error {
 // nothing promises what was appended once it was closed.
 func TestAFaultAtEveryOperationLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 160, PullRequest: 1})}
-	for _, mode := range faultModes[:campaign.Scale(t, campaign.Cases{PullRequest: len(faultModes) - 1, Nightly: len(faultModes)})] {
+	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 160, PullRequest: 2, Nightly: 1})}
+	for _, mode := range faultModes[:campaign.Scale(t, campaign.Cases{Short: 4, PullRequest: len(faultModes) - 1, Nightly: len(faultModes)})] {
 		tries.sweep(t, mode)
 	}
 	tries.report(t)
@@ -193,7 +193,7 @@ func TestAFaultAtEveryOperationLosesNothingAcknowledged(t *testing.T) {
 func TestTwoFaultsLoseNothingAcknowledged(t *testing.T) {
 	t.Parallel()
 	tries := faultSweep{reference: scriptReference(t), stride: campaign.Scale(t, campaign.Cases{Short: 160, PullRequest: 1})}
-	for i, seed := range campaign.Seeds(t, campaign.Scale(t, campaign.Cases{Short: 1, PullRequest: 3, Nightly: 24})) {
+	for i, seed := range campaign.Seeds(t, campaign.Scale(t, campaign.Cases{Short: 1, PullRequest: 2, Nightly: 24})) {
 		mode := faultModes[i%2*2] // EIO or a full disk, once
 		mode.Seed = seed
 		mode.Name += fmt.Sprintf(" and again, -seed %d", seed)
@@ -219,7 +219,7 @@ func TestAMisdirectedWriteIsNeverASilentLoss(t *testing.T) {
 // faultSweep goes over all operations of the script, in several ways.
 type faultSweep struct {
 	reference []eventstream.Event
-	stride    int
+	stride    int // of a mode; the next begins one operation further on
 
 	modes, points, failed int
 	deaths                map[string]int
@@ -236,7 +236,7 @@ func (s *faultSweep) sweep(t *testing.T, mode faultMode) {
 	var wg sync.WaitGroup
 	for w := range workers {
 		workers[w] = faultTries{t: t, reference: s.reference, deaths: map[string]int{}, outcomes: map[aftermath]int{}, task: faultTask{
-			Dir: campaign.QuickDir(t), First: 1 + w*s.stride, Stride: faultWorkers * s.stride, Last: 10_000, Mode: mode,
+			Dir: campaign.QuickDir(t), First: 1 + s.modes%s.stride + w*s.stride, Stride: faultWorkers * s.stride, Last: 10_000, Mode: mode,
 		}}
 		wg.Go(workers[w].run)
 	}
