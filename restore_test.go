@@ -120,6 +120,10 @@ func testCutOff(t *testing.T, cut int) {
 	opts := &eventstream.Options{MemTableBytes: 256 << 10}
 	db := mustOpen(t, filepath.Join(dir, "store"), opts)
 	const kept, secret = "kept-and-found", "secret-to-be-cut"
+	flush := func() { // into a table of its own, of which manifests note the first key and the last
+		mustClose(t, db)
+		db = mustOpen(t, filepath.Join(dir, "store"), opts)
+	}
 	write := func(stream eventstream.StreamID, text string, events int) {
 		for range events {
 			mustAppend(t, db, stream, eventstream.Any, eventstream.NewEvent{
@@ -128,7 +132,9 @@ func testCutOff(t *testing.T, cut int) {
 		}
 	}
 	write("stream-"+kept, kept, 300)
+	flush()
 	write("stream-"+secret, secret, cut)
+	flush()
 	write("stream-"+kept, secret, 5)
 	backup := mustBackup(t, db, filepath.Join(dir, "backup"))
 	if n := filesWith(t, backup.Path, secret); n == 0 {

@@ -46,10 +46,13 @@ func (r *restore) rewrite(ctx context.Context) (err error) {
 	}); err != nil || r.cut.head == r.backup.Head {
 		return err
 	}
-	// Opening it once more takes away what still shows keys that were cut off: the log
-	// and the manifest of the first time.
-	if err := r.withEngine(func(*engine.Engine) error { return nil }); err != nil {
-		return err
+	// Opening it again takes away what still shows keys that were cut off: the log and the
+	// manifest of the first time. Twice, since Pebble keeps the manifest before its present
+	// one.
+	for range 2 {
+		if err := r.withEngine(func(*engine.Engine) error { return nil }); err != nil {
+			return err
+		}
 	}
 	return r.staged.Remove("db/archive")
 }
