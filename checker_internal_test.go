@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -334,6 +335,34 @@ func TestReadsReportDamage(t *testing.T) {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatalf("got %v, want ErrCorrupt", err)
 			}
+		})
+	}
+}
+
+// A head above the events is damage to whoever asks for what should be there, though the
+// tail in memory ends below it: nobody waits for it in a circle, and Close ends.
+func TestAHeadAboveTheEventsIsDamage(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]func(*damagedStore) iter.Seq2[Event, error]{
+		"read":   func(d *damagedStore) iter.Seq2[Event, error] { return d.ReadAll(context.Background()) },
+		"follow": func(d *damagedStore) iter.Seq2[Event, error] { return d.Follow(context.Background()) },
+		"above the events": func(d *damagedStore) iter.Seq2[Event, error] {
+			return d.ReadAll(context.Background(), After(d.Head()-1))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDamagedStore(t)
+			d.eng.Durable.Rise(d.Head() + 1)
+			for _, err := range read(d) {
+				if errors.Is(err, ErrCorrupt) {
+					return
+				}
+				if err != nil {
+					t.Fatalf("got %v, want ErrCorrupt", err)
+				}
+			}
+			t.Error("no error, want ErrCorrupt")
 		})
 	}
 }

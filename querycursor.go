@@ -86,10 +86,14 @@ func (c *queryCursor) narrow() error {
 
 // recordedAtPosition reads when the event at position was recorded.
 func (db *DB) recordedAtPosition(position Position) (int64, error) {
-	if records, ok := db.tail.read(nil, position, position); ok && len(records) == 1 {
-		id, _ := records[0].tenant.number()
-		env, err := codec.ParseEnvelope(records[0].envelope, id, records[0].stream, records[0].version)
-		return env.RecordedAt, err
+	if records, ok := db.tail.read(make([]record, 0, 1), position, position); ok {
+		r := &records[0]
+		id, _ := r.tenant.number()
+		env, err := codec.ParseEnvelope(r.envelope, id, r.stream, r.version)
+		if err != nil {
+			return 0, damagedEvent(r.stream, r.version, position, err)
+		}
+		return env.RecordedAt, nil
 	}
 	event, err := db.eventAt(position)
 	if err != nil {

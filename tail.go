@@ -74,13 +74,14 @@ func (t *tail) trimLocked() {
 }
 
 // read appends to dst the events from position from to position to, at most until
-// dst is full. ok is false if the tail does not reach back to from; nothing is
-// appended then.
+// dst is full. ok is false if the tail does not hold the event at from; nothing is
+// appended then. So who has room and asks for something gets something, or is told to
+// look elsewhere.
 func (t *tail) read(dst []record, from, to Position) (_ []record, ok bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	at := sort.Search(len(t.blocks), func(i int) bool { return t.blocks[i].first > from }) - 1
-	if at < 0 {
+	if at < 0 || from >= t.next {
 		return dst, false
 	}
 	for ; at < len(t.blocks) && from <= to; at++ {
