@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+
+	"github.com/nexus-erp/eventstream"
 )
 
 // figure is one line of the report: a product and a baseline that take turns.
@@ -23,6 +25,20 @@ type contest struct {
 	bytes    func() (float64, error)                    // bytes per event, asked for at the end; nil: none
 	events   int                                        // size of the data set
 	once     func(ctx context.Context, r *Result) error // measured once, instead of in turns
+}
+
+// over returns the preparation of a contest over one data set, of which both turns take
+// their events.
+func over(data func(*bed, context.Context) (*dataset, error), turns func(*dataset, eventstream.Durability) (product, baseline turn)) func(context.Context, *bed) (*contest, error) {
+	return func(ctx context.Context, b *bed) (*contest, error) {
+		d, err := data(b, ctx)
+		if err != nil {
+			return nil, err
+		}
+		c := &contest{bytes: d.bytesPerEvent, events: d.events()}
+		c.product, c.baseline = turns(d, b.opts.Durability)
+		return c, nil
+	}
 }
 
 // The names that Options.Figures takes beside those of the figures.

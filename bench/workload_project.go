@@ -16,16 +16,9 @@ import (
 func projectFigure() figure {
 	return figure{
 		name: "project", baseline: "ReadAll in the same run",
-		prepare: func(ctx context.Context, b *bed) (*contest, error) {
-			d, err := b.shortStreams(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return &contest{
-				product: projectTurn(d, b.opts.Durability), baseline: readAllTurn(d, b.opts.Durability),
-				bytes: d.bytesPerEvent, events: d.events(),
-			}, nil
-		},
+		prepare: over((*bed).shortStreams, func(d *dataset, durability eventstream.Durability) (product, baseline turn) {
+			return projectTurn(d, durability), readAllTurn(d, durability)
+		}),
 	}
 }
 

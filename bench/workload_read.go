@@ -138,16 +138,9 @@ func readAllFigure() figure {
 func readAllSeekFigure() figure {
 	return figure{
 		name: "read-all-seek", baseline: "raw Pebble on the same files: an iterator over the positions, and a seek for each event",
-		prepare: func(ctx context.Context, b *bed) (*contest, error) {
-			d, err := b.shortStreams(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return &contest{
-				product: readAllTurn(d, b.opts.Durability), baseline: rawScanTurn(d.rawDir, scanSeeking),
-				bytes: d.bytesPerEvent, events: d.events(),
-			}, nil
-		},
+		prepare: over((*bed).shortStreams, func(d *dataset, durability eventstream.Durability) (product, baseline turn) {
+			return readAllTurn(d, durability), rawScanTurn(d.rawDir, scanSeeking)
+		}),
 	}
 }
 

@@ -16,16 +16,9 @@ import (
 func rebuildFigure() figure {
 	return figure{
 		name: "project-rebuild", baseline: "one worker instead of two",
-		prepare: func(ctx context.Context, b *bed) (*contest, error) {
-			d, err := b.fewStreams(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return &contest{
-				product: rebuildTurn(d, b.opts.Durability, 2), baseline: rebuildTurn(d, b.opts.Durability, 1),
-				bytes: d.bytesPerEvent, events: d.events(),
-			}, nil
-		},
+		prepare: over((*bed).fewStreams, func(d *dataset, durability eventstream.Durability) (product, baseline turn) {
+			return rebuildTurn(d, durability, 2), rebuildTurn(d, durability, 1)
+		}),
 	}
 }
 
