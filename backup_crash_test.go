@@ -75,15 +75,14 @@ func verifyBackups(t *testing.T, what string, fs vfs.FS, head eventstream.Positi
 	return found
 }
 
-// The power fails before any one operation of a backup. Where it was to stand is
-// nothing, or a whole backup; the store has lost nothing.
-func TestACrashDuringABackupLeavesNoneOrAWholeOne(t *testing.T) {
-	t.Parallel()
-	stride := 1
-	if testing.Short() {
-		stride = 7
-	}
-	points, whole, verified, left := 0, 0, 0, remainders(t)
+// crashAtEvery lets the power fail before one operation after the other that play does
+// between ops.Resume and ops.Pause, and once after the last: the call had returned then.
+// It closes the store that play leaves open, gives judge what each failure leaves, and
+// returns how many operations there are.
+func crashAtEvery(t *testing.T, stride int, play func(vfs.FS, *faultfs.Trigger) *eventstream.DB, judge func(what string, fs *vfs.MemFS, returned bool)) (points int) {
+	t.Helper()
+	left := remainders(t)
+	verified := 0
 	for n := 1; ; n += stride {
 		mem := vfs.NewCrashableMem()
 		var clones []*vfs.MemFS
@@ -97,34 +96,50 @@ func TestACrashDuringABackupLeavesNoneOrAWholeOne(t *testing.T) {
 			return nil
 		}}
 		ops.Pause()
-		db := smallSource(t, ops.Wrap(mem))
-		ops.Resume()
-		mustBackup(t, db, "backups/b")
-		ops.Pause()
+		db := play(ops.Wrap(mem), ops)
 		if !ops.Fired() {
-			crash() // after the call returned
+			crash()
 		}
 		mustClose(t, db)
 		for i, fs := range clones {
-			what := fmt.Sprintf("crash at operation %d, %v", n, left[i])
+			judge(fmt.Sprintf("crash at operation %d, %v", n, left[i]), fs, !ops.Fired())
 			verified++
-			found := verifyBackups(t, what, fs, 7)
-			if found {
-				whole++
-			}
-			if !ops.Fired() && !found {
-				t.Errorf("%s: Backup had returned, but there is none", what)
-			}
-			if !manifestLost(t, fs) {
-				wantWhole(t, what, fs, "store", 7)
-			}
 		}
 		if !ops.Fired() {
-			break
+			campaign.Count(t, campaign.CrashPoints, verified)
+			return points
 		}
 		points++
 	}
-	campaign.Count(t, campaign.CrashPoints, verified)
+}
+
+// The power fails before any one operation of a backup. Where it was to stand is
+// nothing, or a whole backup; the store has lost nothing.
+func TestACrashDuringABackupLeavesNoneOrAWholeOne(t *testing.T) {
+	t.Parallel()
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	whole := 0
+	points := crashAtEvery(t, stride, func(fs vfs.FS, ops *faultfs.Trigger) *eventstream.DB {
+		db := smallSource(t, fs)
+		ops.Resume()
+		mustBackup(t, db, "backups/b")
+		ops.Pause()
+		return db
+	}, func(what string, fs *vfs.MemFS, returned bool) {
+		found := verifyBackups(t, what, fs, 7)
+		if found {
+			whole++
+		}
+		if returned && !found {
+			t.Errorf("%s: Backup had returned, but there is none", what)
+		}
+		if !manifestLost(t, fs) {
+			wantWhole(t, what, fs, "store", 7)
+		}
+	})
 	t.Logf("%d operations, %d crashes left a whole backup", points, whole)
 	if points < 40/stride || whole < 3 {
 		t.Errorf("only %d points and %d whole backups were seen", points, whole)
@@ -138,61 +153,39 @@ func TestACrashDuringARestoreLeavesNoneOrAWholeStore(t *testing.T) {
 	if testing.Short() {
 		stride = 11
 	}
-	points, whole, verified, left := 0, 0, 0, remainders(t)
-	for n := 1; ; n += stride {
-		mem := vfs.NewCrashableMem()
-		var clones []*vfs.MemFS
-		crash := func() {
-			for _, r := range left {
-				clones = append(clones, r.of(mem, n))
-			}
-		}
-		ops := &faultfs.Trigger{At: n, Do: func(errorfs.Op) error {
-			crash()
-			return nil
-		}}
-		ops.Pause()
-		fs := ops.Wrap(mem)
+	var backup eventstream.BackupInfo
+	whole := 0
+	points := crashAtEvery(t, stride, func(fs vfs.FS, ops *faultfs.Trigger) *eventstream.DB {
 		db := smallSource(t, fs)
-		backup := mustBackup(t, db, "backups/b")
+		backup = mustBackup(t, db, "backups/b")
 		mustClose(t, db)
 		ops.Resume()
 		mustRestore(t, "backups/b", "stores/again", &eventstream.RestoreOptions{AsOfPosition: 5, Options: scriptOptions(fs)})
 		ops.Pause()
-		if !ops.Fired() {
-			crash()
+		return db
+	}, func(what string, fs *vfs.MemFS, returned bool) {
+		names, err := fs.List("stores")
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
 		}
-		for i, fs := range clones {
-			what := fmt.Sprintf("crash at operation %d, %v", n, left[i])
-			verified++
-			names, err := fs.List("stores")
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				t.Fatal(err)
+		for _, name := range names {
+			dir := fs.PathJoin("stores", name)
+			db, err := eventstream.Open(dir, &eventstream.Options{FS: fs, ReadOnly: true})
+			switch {
+			case err != nil && name == "again":
+				t.Errorf("%s: open: %v", what, err)
+			case err == nil:
+				equal(t, what+": same incarnation", db.Info().Incarnation == backup.Incarnation, false)
+				mustClose(t, db)
+				wantWhole(t, what, fs, dir, 4) // 5 lies inside a commit
+				whole++
 			}
-			for _, name := range names {
-				dir := fs.PathJoin("stores", name)
-				db, err := eventstream.Open(dir, &eventstream.Options{FS: fs, ReadOnly: true})
-				switch {
-				case err != nil && name == "again":
-					t.Errorf("%s: open: %v", what, err)
-				case err == nil:
-					equal(t, what+": same incarnation", db.Info().Incarnation == backup.Incarnation, false)
-					mustClose(t, db)
-					wantWhole(t, what, fs, dir, 4) // 5 lies inside a commit
-					whole++
-				}
-			}
-			if !ops.Fired() && !strings.Contains(strings.Join(names, " ")+" ", "again ") {
-				t.Errorf("%s: Restore had returned, but there is no store", what)
-			}
-			verifyBackups(t, what, fs, 7)
 		}
-		if !ops.Fired() {
-			break
+		if returned && !strings.Contains(strings.Join(names, " ")+" ", "again ") {
+			t.Errorf("%s: Restore had returned, but there is no store", what)
 		}
-		points++
-	}
-	campaign.Count(t, campaign.CrashPoints, verified)
+		verifyBackups(t, what, fs, 7)
+	})
 	t.Logf("%d operations, %d crashes left a whole store", points, whole)
 	if points < 80/stride || whole < 3 {
 		t.Errorf("only %d points and %d whole stores were seen", points, whole)
