@@ -34,6 +34,8 @@ func runChild(role string) int {
 		err = asChild(rotationChild)
 	case damageRole:
 		err = asChild(damageChild)
+	case deadRole:
+		err = asChild(deadChild)
 	case faultRole:
 		err = asChild(faultChild)
 	case victimRole:

@@ -3,6 +3,8 @@ package eventstream
 import (
 	"context"
 	"errors"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -55,6 +57,57 @@ func TestCloseIsBoundedIfTheDiskNeverAnswers(t *testing.T) {
 	}
 	close(answer)
 	if err := db.eng.Close(); err != nil { // the disk answered after all: leave nothing behind
+		t.Log(err)
+	}
+}
+
+// A disk that never answers a read, when Close looks for the last event to mark where the
+// store ends.
+func TestCloseIsBoundedIfTheDiskNeverAnswersARead(t *testing.T) {
+	t.Parallel()
+	var hung atomic.Bool
+	answer := make(chan struct{})
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if hung.Load() && strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpFileReadAt && strings.Contains(string(debug.Stack()), "finalMark") {
+			<-answer
+		}
+		return nil
+	}))
+	opts := &Options{FS: fs, MemTableBytes: 256 << 10, CacheBytes: 64 << 10}
+	db, err := Open("store", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if _, err := db.Append(context.Background(), "s", Any, NewEvent{Type: "X", Data: make([]byte, 200<<10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil { // it moves all into tables
+		t.Fatal(err)
+	}
+	if db, err = Open("store", opts); err != nil {
+		t.Fatal(err)
+	}
+	awaitIndexed(t, db)
+	hung.Store(true)
+	db.patience = 500 * time.Millisecond
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	select {
+	case err := <-closed:
+		if !errors.Is(err, engine.ErrAbandoned) {
+			t.Errorf("close: got %v, want ErrAbandoned", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Close did not return")
+	}
+	close(answer)
+	db.background.Wait()
+	for stacks := make([]byte, 1<<20); strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "finalMark"); {
+		runtime.Gosched() // the read that was left behind ends now
+	}
+	if err := db.eng.Close(); err != nil {
 		t.Log(err)
 	}
 }

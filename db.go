@@ -299,7 +299,7 @@ func (db *DB) close() error {
 	if !within(patience, db.background.Wait) {
 		return fmt.Errorf("close: %w", db.eng.Abandon())
 	}
-	err := db.closeEngine()
+	err := db.closeEngine(patience)
 	if errors.Is(err, engine.ErrAbandoned) {
 		return fmt.Errorf("close: %w", err)
 	}

@@ -27,7 +27,10 @@ func (s streams) ReadDerived(fn func(*DerivedReader) error) (err error) {
 	}
 	defer s.db.gate.leave()
 	id, ok := s.view().tenantID()
-	snapshot := s.db.eng.NewSnapshot()
+	snapshot, err := s.db.eng.NewSnapshot()
+	if err != nil {
+		return s.db.poisoned(err)
+	}
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
 	return fn(&DerivedReader{streams: s, source: snapshot, id: id, empty: !ok})
 }

@@ -32,8 +32,9 @@ var (
 	ErrEventNotFound = kind("event not found")
 	// ErrDuplicateEvent is matched by [*DuplicateEventError].
 	ErrDuplicateEvent = kind("event id is taken")
-	// ErrPoisoned is returned by every call that writes after the log failed, and
-	// ends followers. Reads go on. Only reopening the store helps.
+	// ErrPoisoned is returned by every call that writes after the log, or Pebble's
+	// manifest, failed, and ends followers. Reads of events go on. After a failure of the
+	// manifest, reads of views and Stats return it too. Only reopening the store helps.
 	ErrPoisoned = kind("store stopped writing after its log failed; reopen it")
 	// ErrCommitUnknown is matched by [*CommitUnknownError].
 	ErrCommitUnknown = kind("append was handed over, but its outcome is not known")

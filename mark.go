@@ -82,12 +82,12 @@ func (db *DB) headerSumAt(position Position) (uint64, error) {
 
 // closeEngine flushes and closes Pebble, and then marks where the store ends, with
 // nothing left in the log. A mark that fails is told and not an error: all is on disk.
-func (db *DB) closeEngine() error {
+// The read for it is bounded by patience, as all of Close is: the disk may not answer, or
+// Pebble die in the meantime.
+func (db *DB) closeEngine(patience *time.Timer) error {
 	var final *engine.Mark
-	if head := max(db.DurableHead(), db.acknowledged.Load()); head > 0 && !db.opts.ReadOnly && db.eng.PoisonErr() == nil {
-		if sum, err := db.headerSumAt(head); err == nil {
-			final = &engine.Mark{Position: head, Sum: sum, Clean: true}
-		}
+	if !within(patience, func() { final = db.finalMark() }) {
+		return db.eng.Abandon()
 	}
 	if err := db.eng.Close(); err != nil {
 		return errors.Join(db.poisoned(err), db.mark.Close())
@@ -98,4 +98,18 @@ func (db *DB) closeEngine() error {
 		}
 	}
 	return db.mark.Close()
+}
+
+// finalMark returns the mark of a store that is closed whole, or nil if it must not, or
+// cannot, be told where it ends.
+func (db *DB) finalMark() *engine.Mark {
+	head := max(db.DurableHead(), db.acknowledged.Load())
+	if head == 0 || db.opts.ReadOnly || db.eng.PoisonErr() != nil {
+		return nil
+	}
+	sum, err := db.headerSumAt(head)
+	if err != nil {
+		return nil
+	}
+	return &engine.Mark{Position: head, Sum: sum, Clean: true}
 }

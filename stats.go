@@ -72,7 +72,7 @@ func (db *DB) Stats() (Stats, error) {
 	s.SnapshotsDamaged = c.snapshotsDamaged.Load()
 	total, byKind, err := db.eng.DiskUsage()
 	if err != nil {
-		return Stats{}, err
+		return Stats{}, db.poisoned(err)
 	}
 	s.BytesOnDisk = total
 	for kind, n := range byKind {

@@ -47,7 +47,10 @@ func (s streams) Update(ctx context.Context, fn func(*UpdateTx) error) (CommitRe
 	if err := ctx.Err(); err != nil {
 		return CommitResult{}, err
 	}
-	tx := s.newUpdate()
+	tx, err := s.newUpdate()
+	if err != nil {
+		return CommitResult{}, err
+	}
 	defer tx.end()
 	if err := fn(tx); err != nil {
 		return CommitResult{}, tx.answer(ctx, err)
@@ -85,14 +88,18 @@ type UpdateTx struct {
 	handed   bool // to a request, which may outlive the call, and ends what is noted of the update
 }
 
-func (s streams) newUpdate() *UpdateTx {
+func (s streams) newUpdate() (*UpdateTx, error) {
 	tx := &UpdateTx{streams: s, tenant: s.db.tenants.ensure(s.tenant), records: make(map[string]*Records)}
 	v := s.view()
 	v.head = s.db.recordWrites.begin(tx)
 	tx.Reader = &Reader{v}
-	tx.snapshot = s.db.eng.NewSnapshot()
+	var err error
+	if tx.snapshot, err = s.db.eng.NewSnapshot(); err != nil {
+		s.db.recordWrites.end(tx)
+		return nil, s.db.poisoned(err)
+	}
 	tx.seen = Position(s.db.seq.assigned.Load())
-	return tx
+	return tx, nil
 }
 
 // end is for when fn, and the call that it was given to, are over.

@@ -338,7 +338,10 @@ func (s streams) ReadView(v ViewID, fn func(*ViewReader) error) (err error) {
 	if !ok {
 		return fn(&ViewReader{empty: true})
 	}
-	snapshot := s.db.eng.NewSnapshot()
+	snapshot, err := s.db.eng.NewSnapshot()
+	if err != nil {
+		return s.db.poisoned(err)
+	}
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
 	return fn(&ViewReader{source: snapshot, prefix: keys.AppendViewGeneration(nil, id, v.Projection, v.Generation)})
 }

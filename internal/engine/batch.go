@@ -55,29 +55,9 @@ func (b Batch) Len() int { return b.b.Len() }
 // Release gives up a batch that was not submitted.
 func (b Batch) Release() { _ = b.b.Close() }
 
-// Reader is what can be read from: the database at a moment, or with the writes of a
-// batch on top.
-type Reader struct{ r pebble.Reader }
-
-// NewSnapshot returns the database as it is now. It must be closed.
-func (e *Engine) NewSnapshot() Reader { return Reader{e.db.NewSnapshot()} }
-
-// Reader returns a reader of the database itself: each call reads it as it is then. It
-// must not be closed.
-func (e *Engine) Reader() Reader { return Reader{e.db} }
-
 // NewIndexedBatch returns an empty batch that can be read: what it holds lies on top of
 // the database. It must be submitted, or released.
 func (e *Engine) NewIndexedBatch() (Batch, Reader) {
 	b := e.db.NewIndexedBatch()
-	return Batch{b: b}, Reader{b}
+	return Batch{b: b}, Reader{b, e.poison}
 }
-
-// Get appends the value of key to dst. ok is false if there is none.
-func (r Reader) Get(dst, key []byte) (value []byte, ok bool, err error) { return get(r.r, dst, key) }
-
-// NewIter is [Engine.NewIter].
-func (r Reader) NewIter(lower, upper []byte) (Iter, error) { return newIter(r.r, lower, upper) }
-
-// Close releases a snapshot.
-func (r Reader) Close() error { return r.r.Close() }

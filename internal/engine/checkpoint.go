@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -36,28 +35,15 @@ func (e *Engine) Checkpoint(ctx context.Context, dir string) error {
 		return e.poison.get()
 	}
 	e.files.running.Store(&checkpointing{dir: dir, stopped: stopped})
-	done := make(chan error, 1)
-	go func() {
+	err := e.bounded(func() error {
 		err := e.writeManifest()
 		if err == nil {
 			err = e.checkpointPebble(dir)
 		}
 		e.files.running.Store(nil)
 		<-e.checkpoint
-		done <- err
-	}()
-	var err error
-	select {
-	case err = <-done:
-	case <-e.poison.ch:
-		// Pebble may be held for good: see pebbleLogger.Fatalf.
-		patience := time.NewTimer(openPatience)
-		defer patience.Stop()
-		select {
-		case err = <-done:
-		case <-patience.C:
-		}
-	}
+		return err
+	})
 	if poisoned := e.poison.get(); poisoned != nil {
 		return poisoned // what was copied may hold a commit that failed
 	}
@@ -109,10 +95,14 @@ func (e *Engine) checkpointPebble(dir string) (err error) {
 
 // Compact rewrites every table that holds something that was deleted, so that its
 // bytes are gone from all tables when it returns.
-func (e *Engine) Compact(ctx context.Context) (err error) {
+func (e *Engine) Compact(ctx context.Context) error {
 	if err := e.writable(); err != nil {
 		return err
 	}
+	return e.bounded(func() error { return e.compact(ctx) })
+}
+
+func (e *Engine) compact(ctx context.Context) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = e.recovered(r)

@@ -292,7 +292,7 @@ func TestOpenReturnsIfPebbleCannotGoOn(t *testing.T) {
 	if !errors.Is(err, ErrAbandoned) || !strings.Contains(err.Error(), "input/output error") {
 		t.Errorf("got error %v, want ErrAbandoned and the cause", err)
 	}
-	if took := time.Since(started); took > 10*openPatience {
+	if took := time.Since(started); took > 10*deadPatience {
 		t.Errorf("Open took %v", took)
 	}
 }

@@ -92,31 +92,36 @@ func Open(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// openPatience bounds how long Open waits for Pebble after a failure that Pebble
-// cannot handle, as an error while it writes its manifest. Most of them hold the
-// goroutine that opens, or one that it waits for, for good: see pebbleLogger.Fatalf.
-const openPatience = time.Second
+// deadPatience bounds how long to wait for Pebble after a failure that it cannot
+// handle, as an error while it writes its manifest. Most of them hold the goroutine that
+// waits, or one that it waits for, for good: see pebbleLogger.Fatalf.
+const deadPatience = time.Second
 
 // open opens Pebble, or gives it up with ErrAbandoned.
 func (e *Engine) open(cfg Config) error {
-	done := make(chan error, 1)
-	go func() {
-		var err error
+	return e.bounded(func() (err error) {
 		e.db, err = e.openPebble(cfg)
-		done <- err
-	}()
+		return err
+	})
+}
+
+// bounded returns what fn returns, which is at work inside Pebble. If Pebble dies
+// meanwhile, it waits for a moment and leaves fn behind, with ErrAbandoned.
+func (e *Engine) bounded(fn func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
 	select {
 	case err := <-done:
 		return err
 	case <-e.poison.ch:
 	}
-	patience := time.NewTimer(openPatience)
+	patience := time.NewTimer(deadPatience)
 	defer patience.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-patience.C:
-		return fmt.Errorf("open pebble: %w: %w", e.poison.get(), ErrAbandoned)
+		return fmt.Errorf("%w: %w", e.poison.get(), ErrAbandoned)
 	}
 }
 

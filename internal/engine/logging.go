@@ -38,13 +38,15 @@ func (l *pebbleLogger) Errorf(format string, args ...any) {
 // A commit that failed calls Fatalf on the committing goroutine with no lock held:
 // there a panic unwinds to the guard in Engine.apply, and the caller gets an error.
 // Everywhere else Pebble may hold locks, whose deferred unlocking would crash the
-// process or let others in, so the goroutine stays here for good.
+// process or let others in, so the goroutine stays here for good, and nobody may wait
+// for a lock of Pebble from then on.
 func (l *pebbleLogger) Fatalf(format string, args ...any) {
-	err := l.poison.set(fmt.Errorf(format, args...))
-	l.log.Error("pebble: fatal: " + err.Err.Error())
+	failure := fmt.Errorf(format, args...)
+	l.log.Error("pebble: fatal: " + failure.Error())
 	if calledByCommit() {
-		panic(fatalSignal{err})
+		panic(fatalSignal{l.poison.set(failure)})
 	}
+	_ = l.poison.die(failure) // an earlier failure stands
 	select {}
 }
 

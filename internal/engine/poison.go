@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 )
@@ -21,6 +22,8 @@ type poison struct {
 	err  atomic.Pointer[PoisonError]
 	ch   chan struct{}
 	tell func(error) // called once, with the failure
+
+	dead atomic.Bool // Pebble goes no further, and may hold its lock for good
 }
 
 func newPoison(tell func(error)) *poison {
@@ -35,6 +38,30 @@ func (p *poison) set(err error) *PoisonError {
 		p.tell(p.err.Load())
 	})
 	return p.err.Load()
+}
+
+// die is set for a failure after which Pebble goes no further.
+func (p *poison) die(err error) *PoisonError {
+	p.dead.Store(true) // before anybody is told
+	return p.set(err)
+}
+
+// lock returns an error if whoever waits for Pebble's lock may wait for good.
+func (p *poison) lock() error {
+	if p.dead.Load() {
+		return p.get()
+	}
+	return nil
+}
+
+// release closes what Pebble handed out to read from. That may take its lock, so it is
+// left open if Pebble may hold that for good: nothing can be written any more, and what
+// was read is right.
+func (p *poison) release(c io.Closer) error {
+	if p.lock() != nil {
+		return nil
+	}
+	return c.Close()
 }
 
 // get returns the failure, or nil while the log is sound.

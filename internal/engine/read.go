@@ -9,21 +9,9 @@ import (
 	"github.com/nexus-erp/eventstream/keys"
 )
 
-// Get appends the value of key to dst. ok is false if there is none.
+// Get is [Reader.Get].
 func (e *Engine) Get(dst, key []byte) (value []byte, ok bool, err error) {
-	return get(e.db, dst, key)
-}
-
-func get(r pebble.Reader, dst, key []byte) (value []byte, ok bool, err error) {
-	v, closer, err := r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return dst, false, nil
-	}
-	if err != nil {
-		return dst, false, fmt.Errorf("read key %x: %w", key, err)
-	}
-	dst = append(dst, v...)
-	return dst, true, closer.Close()
+	return e.Reader().Get(dst, key)
 }
 
 // Iter walks keys in order. Key and Value are valid until the next move. It is not
@@ -38,8 +26,9 @@ type Iter struct {
 
 // walk is what copies of an Iter share.
 type walk struct {
-	it  *pebble.Iterator
-	err error // the first
+	it     *pebble.Iterator
+	poison *poison
+	err    error // the first
 }
 
 // moved notes why a move found nothing.
@@ -50,21 +39,9 @@ func (w *walk) moved(ok bool) bool {
 	return ok
 }
 
-// NewIter returns an iterator over [lower, upper), unpositioned. Both bounds are
-// required: an open end would run into the keys of another kind or tenant.
+// NewIter is [Reader.NewIter].
 func (e *Engine) NewIter(lower, upper []byte) (Iter, error) {
-	return newIter(e.db, lower, upper)
-}
-
-func newIter(r pebble.Reader, lower, upper []byte) (Iter, error) {
-	if len(lower) == 0 || len(upper) == 0 {
-		return Iter{}, fmt.Errorf("iterate: %w", keys.ErrNoSuccessor)
-	}
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return Iter{}, fmt.Errorf("iterate: %w", err)
-	}
-	return Iter{&walk{it: it}}, nil
+	return e.Reader().NewIter(lower, upper)
 }
 
 // NewPrefixIter returns an iterator over all keys that start with prefix.
@@ -119,7 +96,7 @@ func (i Iter) Value() ([]byte, error) { return i.it.ValueAndErr() }
 // Close releases the iterator and returns the first error of the walk. A move that
 // returned false for an error is told from the end by it.
 func (i Iter) Close() error {
-	err := i.it.Close()
+	err := i.poison.release(i.it)
 	if i.err != nil {
 		err = i.err
 	}
@@ -141,6 +118,9 @@ func IsCorruption(err error) bool {
 // DiskUsage returns the bytes on disk of all files, and of each kind of key as
 // Pebble estimates it.
 func (e *Engine) DiskUsage() (total uint64, byKind map[keys.Kind]uint64, err error) {
+	if err := e.poison.lock(); err != nil {
+		return 0, nil, err
+	}
 	byKind = make(map[keys.Kind]uint64)
 	for _, kind := range keys.Kinds() {
 		lower, upper, err := keys.Range([]byte{byte(kind)})

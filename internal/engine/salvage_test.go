@@ -114,7 +114,10 @@ func TestReadersSeeTheirOwnMoment(t *testing.T) {
 	if err := write(e, first); err != nil {
 		t.Fatal(err)
 	}
-	snapshot := e.NewSnapshot()
+	snapshot, err := e.NewSnapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
 	batch, reader := e.NewIndexedBatch()
 	batch.Set([]byte("a"), []byte("10"))
 	batch.Delete([]byte("b"))
@@ -148,7 +151,10 @@ func TestReadersSeeTheirOwnMoment(t *testing.T) {
 	if got := list(snapshot); got != "a1 b2 c3 d4 " {
 		t.Errorf("the snapshot reads %q", got)
 	}
-	after := e.NewSnapshot()
+	after, err := e.NewSnapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := list(after); got != "a10 d4 " {
 		t.Errorf("afterwards: %q", got)
 	}

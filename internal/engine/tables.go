@@ -205,7 +205,7 @@ func (e *Engine) checkLeftover(ctx context.Context, name string) (left *Leftover
 	if err != nil {
 		return nil, fmt.Errorf("iterate: %w", err)
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() { err = errors.Join(err, e.poison.release(it)) }()
 	n := 0
 	for kv := tableIt.First(); kv != nil; kv = tableIt.Next() {
 		if n++; n%1024 == 0 && ctx.Err() != nil {

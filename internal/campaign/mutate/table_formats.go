@@ -33,7 +33,7 @@ var formatMutants = []mutant{
 		pkg:  ".", tests: []string{"TestTenantsAreApart"},
 	},
 	{
-		name: "an iterator may have no end", file: "internal/engine/read.go",
+		name: "an iterator may have no end", file: "internal/engine/reader.go",
 		find: "\tif len(lower) == 0 || len(upper) == 0 {\n",
 		put:  "\tif len(lower) == 0 {\n",
 		pkg:  "./internal/engine", tests: []string{"TestIteratorsNeedBothBounds"},

@@ -58,9 +58,21 @@ var logMutants = []mutant{
 	},
 	{
 		name: "Fatalf returns to Pebble", file: "internal/engine/logging.go",
-		find: "\tif calledByCommit() {\n\t\tpanic(fatalSignal{err})\n\t}\n\tselect {}\n",
-		put:  "\tif calledByCommit() {\n\t\tpanic(fatalSignal{err})\n\t}\n",
+		find: "\t_ = l.poison.die(failure) // an earlier failure stands\n\tselect {}\n",
+		put:  "\t_ = l.poison.die(failure) // an earlier failure stands\n",
 		pkg:  "./internal/engine", tests: []string{"TestFatalfElsewhereParks"},
+	},
+	{
+		name: "whoever reads may be held by a Pebble that died", file: "internal/engine/poison.go",
+		find: "\tp.dead.Store(true) // before anybody is told\n",
+		put:  "",
+		pkg:  ".", tests: []string{"TestNobodyIsHeldByAPebbleThatDied"},
+	},
+	{
+		name: "Close waits for a read", file: "mark.go",
+		find: "\tif !within(patience, func() { final = db.finalMark() }) {\n\t\treturn db.eng.Abandon()\n\t}\n",
+		put:  "\tfinal = db.finalMark()\n",
+		pkg:  ".", tests: []string{"TestCloseIsBoundedIfTheDiskNeverAnswersARead"},
 	},
 	{
 		name: "who waits is not told that the log failed", file: "internal/engine/engine.go",
