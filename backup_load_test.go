@@ -22,7 +22,7 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 	if testing.Short() {
 		length = 2 * time.Second
 	}
-	const writers, every, pause = 8, 200 * time.Millisecond, 8 * time.Millisecond
+	const writers, every, pause = 8, 200 * time.Millisecond, 25 * time.Millisecond
 	dir := t.TempDir()
 	opts := &eventstream.Options{MemTableBytes: 256 << 10, Unstable: eventstream.Unstable{RunEvents: 100}}
 	db := mustOpen(t, filepath.Join(dir, "store"), opts)
