@@ -16,9 +16,10 @@ test-nightly: TIMEOUT := 3h
 test-weekly: export EVENTSTREAM_LANE := weekly
 test-weekly: TIMEOUT := 12h
 
+# make check has all of vet.
 define CAMPAIGN
 @mkdir -p $(BIN) && rm -f $(BIN)/counts
-EVENTSTREAM_COUNTS=$(BIN)/counts $(GO) test -shuffle=on -timeout=$(TIMEOUT) ./...
+EVENTSTREAM_COUNTS=$(BIN)/counts $(GO) test -vet=off -shuffle=on -timeout=$(TIMEOUT) ./...
 @$(GO) run ./internal/campaign/report $(BIN)/counts
 endef
 
@@ -58,7 +59,7 @@ mutate: ## Break named lines, one at a time, and demand that the tests see it.
 
 .PHONY: race
 race: ## Run the shorter tests under the race detector (needs a C compiler).
-	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout=$(TIMEOUT) $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -vet=off -short -shuffle=on -timeout=$(TIMEOUT) $(RACE)
 
 # go test lists the targets of a package before its "ok" line. Inputs are counted, not
 # timed: a time that runs out while an input is being minimized counts as a failure.
