@@ -36,6 +36,8 @@ func runChild(role string) int {
 		err = asChild(damageChild)
 	case deadRole:
 		err = asChild(deadChild)
+	case deadRestoreRole:
+		err = asChild(deadRestoreChild)
 	case faultRole:
 		err = asChild(faultChild)
 	case victimRole:

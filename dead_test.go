@@ -2,6 +2,7 @@ package eventstream_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -54,17 +55,94 @@ func TestNobodyIsHeldByAPebbleThatDied(t *testing.T) {
 	equal(t, "calls", calls, 4+9+len(goesOn)+1)
 }
 
+const deadRestoreRole = "dead restore"
+
+// Wherever the manifest fails while a restore cuts off what was later, the restore
+// returns, with an error and no store or with a whole one.
+func TestARestoreReturnsThoughPebbleDied(t *testing.T) {
+	t.Parallel()
+	failed, whole := 0, 0
+	death, err := startChild(deadRestoreRole, struct{}{}, func(line deadLine) {
+		switch {
+		case !line.Returned:
+			t.Errorf("%+v: it did not return", line)
+		case line.Error == "":
+			whole++
+		case !strings.HasSuffix(line.Error, "no store"):
+			t.Errorf("%+v: want that there is no store", line)
+		case !strings.Contains(line.Error, "input/output error") && !strings.Contains(line.Error, "only by a new process"):
+			t.Errorf("%+v: want the failure, or that Pebble did not let go", line)
+		default:
+			failed++
+		}
+	})
+	if err != nil || death != "" {
+		t.Fatalf("the child: %q, %v", death, err)
+	}
+	if failed < 5 || whole == 0 {
+		t.Errorf("%d restores failed, %d did not: the test shows little", failed, whole)
+	}
+}
+
+// deadRestoreChild restores a backup as of a position, and lets one write or sync of a
+// manifest fail each time.
+func deadRestoreChild(struct{}) error {
+	const points = 40
+	ends := make(chan deadLine, points)
+	for n := range points {
+		mem := vfs.NewMem()
+		manifest := failingManifest(n + 1)
+		manifest.Pause()
+		opts := scriptOptions(manifest.Wrap(mem))
+		opts.Unstable.ClosePatience = time.Second
+		db, err := eventstream.Open("store", opts)
+		if err != nil {
+			return err
+		}
+		for range 3 {
+			if _, err := db.Append(ctx, "a-b-1", eventstream.Any, event("X"), event("X")); err != nil {
+				return err
+			}
+		}
+		_, backupErr := db.Backup(ctx, "backup")
+		if err := errors.Join(backupErr, db.Close()); err != nil {
+			return err
+		}
+		manifest.Resume()
+		go func() {
+			ends <- endOf(fmt.Sprintf("restore, failure %d", n+1), func() error {
+				_, err := eventstream.Restore(ctx, "backup", "again", &eventstream.RestoreOptions{AsOfPosition: 4, Options: opts})
+				if _, missing := mem.Stat("again"); err != nil && missing != nil {
+					return fmt.Errorf("%w: no store", err)
+				}
+				return err
+			})
+		}()
+	}
+	for range points {
+		if err := say(<-ends); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failingManifest fails the n-th write or sync of a manifest, and all that follow.
+func failingManifest(n int) *faultfs.Trigger {
+	return &faultfs.Trigger{
+		At: n, Onward: true, Do: faultfs.Fail(syscall.EIO),
+		Match: func(op errorfs.Op) bool {
+			return strings.Contains(op.Path, "MANIFEST") && slices.Contains([]errorfs.OpKind{errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpFileSyncData}, op.Kind)
+		},
+	}
+}
+
 // deadPatience is how long a call may take, which is no measure of speed.
 const deadPatience = 10 * time.Second
 
 // deadChild lets Pebble die under readers, and makes every kind of call then.
 func deadChild(struct{}) error {
-	manifest := &faultfs.Trigger{
-		At: 1, Onward: true, Do: faultfs.Fail(syscall.EIO),
-		Match: func(op errorfs.Op) bool {
-			return strings.Contains(op.Path, "MANIFEST") && slices.Contains([]errorfs.OpKind{errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpFileSyncData}, op.Kind)
-		},
-	}
+	manifest := failingManifest(1)
 	manifest.Pause()
 	opts := &eventstream.Options{FS: manifest.Wrap(vfs.NewMem()), MemTableBytes: 256 << 10, CacheBytes: 1 << 20}
 	opts.Unstable.ClosePatience = time.Second

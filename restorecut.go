@@ -61,6 +61,7 @@ func (r *restore) rewrite(ctx context.Context) (err error) {
 func (r *restore) withEngine(fn func(*engine.Engine) error) (err error) {
 	eng, err := engine.Open(engine.Config{
 		FS: r.opts.FS, Dir: r.staged.PebbleDir(), CacheBytes: r.opts.CacheBytes, MemTableBytes: r.opts.MemTableBytes, Logger: r.opts.Logger,
+		ClosePatience: r.opts.Unstable.ClosePatience,
 	})
 	if err != nil {
 		return readError("database", err)

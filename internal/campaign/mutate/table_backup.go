@@ -63,6 +63,12 @@ var backupMutants = []mutant{
 		pkg:  ".", tests: []string{"TestWhatWasCutOffIsGoneFromTheFiles"},
 	},
 	{
+		name: "a restore waits for a Pebble that died", file: "internal/engine/checkpoint.go",
+		find: "\treturn e.bounded(func() error { return e.compact(ctx) })\n",
+		put:  "\treturn e.compact(ctx)\n",
+		pkg:  ".", tests: []string{"TestARestoreReturnsThoughPebbleDied"},
+	},
+	{
 		name: "what is being built counts as a store", file: "internal/engine/staging.go",
 		find: "\tif err := writeFile(fs, s.Path, fileBackup, nil); err != nil {\n",
 		put:  "\tif err := error(nil); err != nil {\n",
