@@ -41,12 +41,15 @@ func (l *pebbleLogger) Errorf(format string, args ...any) {
 // process or let others in, so the goroutine stays here for good, and nobody may wait
 // for a lock of Pebble from then on.
 func (l *pebbleLogger) Fatalf(format string, args ...any) {
-	failure := fmt.Errorf(format, args...)
-	l.log.Error("pebble: fatal: " + failure.Error())
-	if calledByCommit() {
-		panic(fatalSignal{l.poison.set(failure)})
+	commit := calledByCommit()
+	if !commit {
+		l.poison.dead.Store(true) // before anybody is told
 	}
-	_ = l.poison.die(failure) // an earlier failure stands
+	err := l.poison.set(fmt.Errorf(format, args...))
+	l.log.Error("pebble: fatal: " + err.Err.Error())
+	if commit {
+		panic(fatalSignal{err})
+	}
 	select {}
 }
 

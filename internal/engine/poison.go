@@ -23,7 +23,7 @@ type poison struct {
 	ch   chan struct{}
 	tell func(error) // called once, with the failure
 
-	dead atomic.Bool // Pebble goes no further, and may hold its lock for good
+	dead atomic.Bool // Pebble goes no further, and may hold its lock for good; set before err is
 }
 
 func newPoison(tell func(error)) *poison {
@@ -40,25 +40,21 @@ func (p *poison) set(err error) *PoisonError {
 	return p.err.Load()
 }
 
-// die is set for a failure after which Pebble goes no further.
-func (p *poison) die(err error) *PoisonError {
-	p.dead.Store(true) // before anybody is told
-	return p.set(err)
-}
-
-// lock returns an error if whoever waits for Pebble's lock may wait for good.
-func (p *poison) lock() error {
-	if p.dead.Load() {
-		return p.get()
+// held returns the failure if Pebble may hold its lock for good, or nil: whoever is
+// about to wait for that lock asks first.
+func (p *poison) held() error {
+	if !p.dead.Load() {
+		return nil
 	}
-	return nil
+	<-p.ch // it is told at once
+	return p.get()
 }
 
 // release closes what Pebble handed out to read from. That may take its lock, so it is
 // left open if Pebble may hold that for good: nothing can be written any more, and what
 // was read is right.
 func (p *poison) release(c io.Closer) error {
-	if p.lock() != nil {
+	if p.dead.Load() {
 		return nil
 	}
 	return c.Close()

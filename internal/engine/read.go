@@ -118,7 +118,7 @@ func IsCorruption(err error) bool {
 // DiskUsage returns the bytes on disk of all files, and of each kind of key as
 // Pebble estimates it.
 func (e *Engine) DiskUsage() (total uint64, byKind map[keys.Kind]uint64, err error) {
-	if err := e.poison.lock(); err != nil {
+	if err := e.poison.held(); err != nil {
 		return 0, nil, err
 	}
 	byKind = make(map[keys.Kind]uint64)

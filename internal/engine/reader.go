@@ -19,7 +19,7 @@ type Reader struct {
 // NewSnapshot returns the database as it is now. It must be closed. It fails if Pebble is
 // dead: see pebbleLogger.Fatalf.
 func (e *Engine) NewSnapshot() (Reader, error) {
-	if err := e.poison.lock(); err != nil {
+	if err := e.poison.held(); err != nil {
 		return Reader{}, err
 	}
 	return Reader{e.db.NewSnapshot(), e.poison}, nil

@@ -58,13 +58,13 @@ var logMutants = []mutant{
 	},
 	{
 		name: "Fatalf returns to Pebble", file: "internal/engine/logging.go",
-		find: "\t_ = l.poison.die(failure) // an earlier failure stands\n\tselect {}\n",
-		put:  "\t_ = l.poison.die(failure) // an earlier failure stands\n",
+		find: "\tif commit {\n\t\tpanic(fatalSignal{err})\n\t}\n\tselect {}\n",
+		put:  "\tif commit {\n\t\tpanic(fatalSignal{err})\n\t}\n",
 		pkg:  "./internal/engine", tests: []string{"TestFatalfElsewhereParks"},
 	},
 	{
-		name: "whoever reads may be held by a Pebble that died", file: "internal/engine/poison.go",
-		find: "\tp.dead.Store(true) // before anybody is told\n",
+		name: "whoever reads may be held by a Pebble that died", file: "internal/engine/logging.go",
+		find: "\t\tl.poison.dead.Store(true) // before anybody is told\n",
 		put:  "",
 		pkg:  ".", tests: []string{"TestNobodyIsHeldByAPebbleThatDied"},
 	},
