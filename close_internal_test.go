@@ -111,3 +111,25 @@ func TestCloseIsBoundedIfTheDiskNeverAnswersARead(t *testing.T) {
 		t.Log(err)
 	}
 }
+
+// A Pebble that panics while it is closed was not closed: its directory stays locked.
+func TestAStoreThatWasNotClosedStaysLocked(t *testing.T) {
+	t.Parallel()
+	opts := &Options{FS: vfs.NewMem(), MemTableBytes: 256 << 10, CacheBytes: 1 << 20}
+	db, err := Open("store", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.eng.Close(); err != nil { // the next one panics
+		t.Fatal(err)
+	}
+	if err := db.Close(); !errors.Is(err, engine.ErrAbandoned) || !strings.Contains(err.Error(), "closed channel") {
+		t.Errorf("close: got %v, want ErrAbandoned and the panic", err)
+	}
+	if _, err := Open("store", opts); !errors.Is(err, ErrInUse) {
+		t.Errorf("open again: got %v, want ErrInUse", err)
+	}
+	if err := db.dir.Close(); err != nil { // leave nothing behind
+		t.Error(err)
+	}
+}

@@ -89,7 +89,9 @@ func (db *DB) closeEngine(patience *time.Timer) error {
 	if !within(patience, func() { final = db.finalMark() }) {
 		return db.eng.Abandon()
 	}
-	if err := db.eng.Close(); err != nil {
+	if err := db.eng.Close(); errors.Is(err, engine.ErrAbandoned) {
+		return err // as it is: the caller keeps the lock for it
+	} else if err != nil {
 		return errors.Join(db.poisoned(err), db.mark.Close())
 	}
 	if final != nil {
