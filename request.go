@@ -134,17 +134,27 @@ func kept(buf []byte) []byte {
 	return buf[:0]
 }
 
-// tell gives the request its outcome. Only the first one counts; if the caller went
-// away, nobody else will release the request.
-func (r *appendRequest) tell(o outcome) {
+// tell gives the request its outcome, and reports whether its caller is there to hear
+// it. Only the first one counts; if the caller went away, nobody else will release the
+// request.
+func (r *appendRequest) tell(o outcome) bool {
 	if r.state.CompareAndSwap(stateTaken, stateTold) {
 		r.outcome = o
 		r.done <- struct{}{}
-		return
+		return true
 	}
 	if r.state.CompareAndSwap(stateLeft, stateTold) {
 		r.release()
 	}
+	return false
+}
+
+// heard returns the outcome that the request was told, in the goroutine of its caller.
+func (r *appendRequest) heard() outcome {
+	if r.outcome.decision == decidedCommit {
+		r.db.returned(1)
+	}
+	return r.outcome
 }
 
 // wait returns the request's outcome. If ctx ends first, left says that the request
@@ -153,11 +163,11 @@ func (r *appendRequest) wait(ctx context.Context) (o outcome, left bool) {
 	gone := ctx.Done()
 	if gone == nil {
 		<-r.done
-		return r.outcome, false
+		return r.heard(), false
 	}
 	select {
 	case <-r.done:
-		return r.outcome, false
+		return r.heard(), false
 	case <-gone:
 	}
 	if r.state.CompareAndSwap(stateQueued, stateWithdrawn) {
@@ -168,7 +178,7 @@ func (r *appendRequest) wait(ctx context.Context) (o outcome, left bool) {
 		return outcome{err: unknown}, true
 	}
 	<-r.done
-	return r.outcome, false
+	return r.heard(), false
 }
 
 // unknown wraps why nobody knows what became of an append that was handed over.

@@ -3,7 +3,6 @@ package eventstream
 import (
 	"encoding/binary"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,35 +22,37 @@ const (
 	decidedAgain                         // its guards must be looked at again, from outside
 )
 
-// sequencer decides appends one at a time, in groups.
+// sequencer decides appends one at a time, in rounds.
 //
 // The obvious sequencer is a lock that every append takes in turn. It works, and
 // costs each append a batch of Pebble's of its own and, as soon as there are more
 // writers than cores, one more time to be parked and woken. Here an append queues
-// itself, and whoever finds nobody leading starts a leader: it takes the queue,
-// decides the appends in it one after the other, writes all that commit into one
-// batch, and hands that over to the log. What queues meanwhile is the next group,
-// so groups grow with the load and a lone append is a group of its own. Each append
+// itself, and a leader takes the queue, decides the appends in it one after the other,
+// writes all that commit into one batch, and hands that over to the log. Each append
 // waits once, for its outcome.
 //
 //	lead:  take the queue
 //	       for each append: decide from memory → assign → note the new state
 //	       one batch: all events, all positions, all ids       (neighbours insert faster)
 //	       hand it over; its members are told when it is durable
-//	       again, while what is queued makes a group
 //
-// While the log syncs, what queues is handed over in a few groups, so that the next
-// sync finds it there: waiting for the one under way to end would leave the disk idle,
-// a group for each append would cost a batch each. See groupShare. The leader is a
-// goroutine of the store, never a caller: it may be held inside Pebble, by a stall or
-// for good, and a caller's ctx must count then too. The state below is the leader's;
-// mu guards the queue alone and is never held while anything is written.
+// A round begins when the one before it is durable and those who were told of it have
+// run again: whoever appends one event after the other is back in the queue by then.
+// So every sync serves everybody who waits. Were rounds handed over while the log still
+// syncs, writers would fall into two halves, of which each waits for the other's sync
+// before its own. A lone append is a round of its own, and waits for nothing.
+//
+// The leader is a goroutine of the store, never a caller: it may be held inside Pebble,
+// by a stall or for good, and a caller's ctx must count then too. The state below is
+// the leader's; mu guards the queue alone and is never held while anything is written.
 type sequencer struct {
-	mu       sync.Mutex
-	queue    []*appendRequest
-	leading  bool
-	inFlight int   // appends that were handed over and are not durable yet
-	failed   error // why nothing can be appended any more
+	mu        sync.Mutex
+	queue     []*appendRequest
+	leading   bool
+	more      bool         // the last group was full: the round goes on
+	inFlight  int          // appends that were handed over and are not durable yet
+	returning atomic.Int64 // callers that were told so, and have not run since
+	failed    error        // why nothing can be appended any more
 
 	head         Position      // the newest position assigned
 	assigned     atomic.Uint64 // likewise, for others: nothing in Pebble is newer
@@ -59,21 +60,18 @@ type sequencer struct {
 	clockWarned  time.Time
 }
 
+// The greatest group: what it holds is in memory several times over.
 const (
-	// The greatest group: what it holds is in memory several times over.
 	groupRequests = 256
 	groupBytes    = 4 << 20
-	// groupShare is the least group, as a divisor of what is in flight. With 64 writers,
-	// half of them are being synced as a rule, and the others go in about four groups.
-	// What is left over goes when something lands.
-	groupShare = 4
 )
 
-// commitGroup is the appends that share a batch.
+// commitGroup is the appends that share a batch: a round, or a part of one.
 type commitGroup struct {
 	db      *DB
 	members []*appendRequest // those that commit
-	spare   []*appendRequest // taken from the queue
+	taken   []*appendRequest // from the queue, to be decided
+	size    int64            // of both, in bytes
 	last    Position
 	key     []byte // scratch of batch
 	value   []byte
@@ -99,26 +97,41 @@ func (r *appendRequest) sequence() error {
 
 // mayLeadLocked reports whether the caller must start a leader.
 func (s *sequencer) mayLeadLocked() bool {
-	if s.leading || !s.groupLocked() {
+	if s.leading || !s.dueLocked() {
 		return false
 	}
 	s.leading = true
 	return true
 }
 
-// groupLocked reports whether the queue makes a group. If nothing is in flight,
-// anything does, so what is queued never waits for nothing.
-func (s *sequencer) groupLocked() bool {
-	return len(s.queue) > 0 && len(s.queue) >= s.inFlight/groupShare
+// dueLocked reports whether the next round may begin.
+func (s *sequencer) dueLocked() bool {
+	return len(s.queue) > 0 && s.inFlight == 0 && s.returning.Load() == 0
 }
 
-// landed notes that n appends are not in flight any more, and reports whether the
-// caller must see to it that somebody leads.
-func (s *sequencer) landed(n int) bool {
+// landed notes that n appends are not in flight any more, and that their callers are
+// about to be told.
+func (s *sequencer) landed(n int) {
+	s.returning.Add(int64(n))
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.inFlight -= n
-	return s.failed == nil && s.mayLeadLocked()
+	s.mu.Unlock()
+}
+
+// returned notes that n callers who were told run again, or never will. The last one
+// starts the leader, if anybody queued. That is a goroutine, which as a rule gets its
+// turn when the caller has queued again or gone its way.
+func (db *DB) returned(n int) {
+	seq := &db.seq
+	if seq.returning.Add(-int64(n)) > 0 {
+		return
+	}
+	seq.mu.Lock()
+	lead := seq.failed == nil && seq.mayLeadLocked()
+	seq.mu.Unlock()
+	if lead {
+		db.startLeading()
+	}
 }
 
 // startLeading starts a leader, for which Close waits as for the calls that it works
@@ -129,7 +142,7 @@ func (db *DB) startLeading() {
 	}
 }
 
-// lead decides groups as long as the queue makes one.
+// lead decides a round, group by group, and the next one if that is due.
 func (db *DB) lead() {
 	defer db.gate.leave()
 	for g := db.takeGroup(); g != nil; g = db.takeGroup() {
@@ -137,8 +150,8 @@ func (db *DB) lead() {
 	}
 }
 
-// takeGroup takes the next group from the queue. It returns nil, and gives up the
-// lead, if there is none.
+// takeGroup takes the next group of the round from the queue, or the first of a new one.
+// It returns nil, and gives up the lead, if no round is due.
 func (db *DB) takeGroup() *commitGroup {
 	g, _ := db.groups.Get().(*commitGroup)
 	if g == nil {
@@ -146,61 +159,55 @@ func (db *DB) takeGroup() *commitGroup {
 	}
 	seq := &db.seq
 	seq.mu.Lock()
-	if seq.inFlight > 0 {
-		// Let those run that were just told, or are about to queue: the group grows.
-		seq.mu.Unlock()
-		runtime.Gosched()
-		seq.mu.Lock()
-	}
 	defer seq.mu.Unlock()
-	if !seq.groupLocked() {
-		seq.leading = false // whoever queues next, or sees a group land, goes on
+	if !seq.more && !seq.dueLocked() {
+		seq.leading = false // whoever queues next, or returns last, goes on
 		db.groups.Put(g)
 		return nil
 	}
-	taken, size := 0, int64(0)
-	for _, r := range seq.queue {
-		if len(g.spare) == groupRequests || (size > 0 && size+r.size > groupBytes) {
+	seq.takeLocked(g)
+	return g
+}
+
+// takeMore takes what queued while the group was decided, and reports whether there was
+// any. Those who were told last are still on their way when the first of them are taken.
+func (db *DB) takeMore(g *commitGroup) bool {
+	seq := &db.seq
+	seq.mu.Lock()
+	defer seq.mu.Unlock()
+	seq.takeLocked(g)
+	return len(g.taken) > 0
+}
+
+// takeLocked moves appends from the queue to the group, as many as it has room for.
+func (s *sequencer) takeLocked(g *commitGroup) {
+	n := 0
+	for ; n < len(s.queue); n++ {
+		r := s.queue[n]
+		requests := len(g.members) + len(g.taken)
+		if requests == groupRequests || requests > 0 && g.size+r.size > groupBytes {
 			break
 		}
-		taken++
 		if !r.state.CompareAndSwap(stateQueued, stateTaken) {
 			r.release() // its caller went away
 			continue
 		}
-		g.spare = append(g.spare, r)
-		size += r.size
+		g.taken = append(g.taken, r)
+		g.size += r.size
 	}
-	rest := copy(seq.queue, seq.queue[taken:])
-	clear(seq.queue[rest:])
-	seq.queue = seq.queue[:rest]
-	return g
+	rest := copy(s.queue, s.queue[n:])
+	clear(s.queue[rest:])
+	s.queue = s.queue[:rest]
+	s.more = rest > 0
 }
 
 // commitGroup decides a group and hands over what commits.
 func (db *DB) commitGroup(g *commitGroup) {
-	for _, r := range g.spare {
-		switch {
-		case r.isDuplicate():
-			r.tell(outcome{decision: decidedDuplicate})
-		case r.conflicts():
-			r.tell(outcome{decision: decidedConflict})
-		case !r.guarded():
-			r.tell(outcome{decision: decidedAgain})
-		case r.forbidden != 0:
-			r.tell(outcome{decision: decidedConflict})
-		default:
-			if err := r.admit(); err != nil { // before it has a place in the log
-				r.tell(outcome{err: err})
-				continue
-			}
-			r.assign()
-			g.members = append(g.members, r)
-		}
+	for more := true; more; more = db.takeMore(g) {
+		db.decide(g)
 	}
-	clear(g.spare)
-	g.spare = g.spare[:0]
 	if len(g.members) == 0 {
+		g.size = 0
 		db.groups.Put(g)
 		return
 	}
@@ -222,6 +229,31 @@ func (db *DB) commitGroup(g *commitGroup) {
 			r.tell(outcome{err: err})
 		}
 	}
+}
+
+// decide decides the appends that were taken, one after the other.
+func (db *DB) decide(g *commitGroup) {
+	for _, r := range g.taken {
+		switch {
+		case r.isDuplicate():
+			r.tell(outcome{decision: decidedDuplicate})
+		case r.conflicts():
+			r.tell(outcome{decision: decidedConflict})
+		case !r.guarded():
+			r.tell(outcome{decision: decidedAgain})
+		case r.forbidden != 0:
+			r.tell(outcome{decision: decidedConflict})
+		default:
+			if err := r.admit(); err != nil { // before it has a place in the log
+				r.tell(outcome{err: err})
+				continue
+			}
+			r.assign()
+			g.members = append(g.members, r)
+		}
+	}
+	clear(g.taken)
+	g.taken = g.taken[:0]
 }
 
 // acknowledge writes a group that does not wait for a sync.
@@ -293,14 +325,18 @@ func (g *commitGroup) Report(err error) {
 		}
 		return // others may still look at the group
 	}
-	if g.db.seq.landed(len(g.members)) {
-		g.db.startLeading()
-	}
+	g.db.seq.landed(len(g.members))
+	gone := 0
 	for i, r := range g.members {
 		g.members[i] = nil
-		r.tell(outcome{decision: decidedCommit})
+		if !r.tell(outcome{decision: decidedCommit}) {
+			gone++
+		}
 	}
-	g.members = g.members[:0]
+	if gone > 0 {
+		g.db.returned(gone)
+	}
+	g.members, g.size = g.members[:0], 0
 	g.db.groups.Put(g)
 }
 

@@ -3,6 +3,8 @@ package eventstream_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -59,6 +61,51 @@ func TestADiskTakesItsTime(t *testing.T) {
 			equal(t, "head", db.Head(), eventstream.Position(n+2))
 		}
 		slow.Store(false)
+		wantSound(t, db)
+		mustClose(t, db)
+	})
+}
+
+// Sixty-four writers append one event after the other to a disk whose sync takes a second.
+// Each sync serves them all: those who were told of one are in the queue again when the
+// next round begins. In the time of a bubble, where a second passes only once everybody
+// waits.
+func TestEachSyncServesEverybody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const writers, each, takes = 64, 10, time.Second
+		var slow atomic.Bool
+		fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpFileSyncData && slow.Load() {
+				<-time.After(takes)
+			}
+			return nil
+		}))
+		db, err := eventstream.Open("store", onFS(fs, smallTables))
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow.Store(true)
+		began := time.Now()
+		var running sync.WaitGroup
+		for w := range writers {
+			running.Go(func() {
+				stream := eventstream.StreamID(fmt.Sprintf("s-s-%d", w))
+				for n := range each {
+					if _, err := db.Append(ctx, stream, eventstream.Exact(eventstream.Version(n)), event("X")); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		running.Wait()
+		// The first sync may serve the first writer alone, and now and then one writer is
+		// still on its way to the queue. Were they two halves, it would take twice as long.
+		if took, most := time.Since(began), (each*3/2+1)*takes; took > most {
+			t.Errorf("%d appends of each took %v of syncs, want %v at most", each, took, most)
+		}
+		slow.Store(false)
+		equal(t, "head", db.Head(), writers*each)
 		wantSound(t, db)
 		mustClose(t, db)
 	})

@@ -16,6 +16,9 @@ type record struct {
 // tailBlockBytes is the size of the arrays that hold the tail's envelopes.
 const tailBlockBytes = 64 << 10
 
+// tailRecordBytes is the least length of an envelope that a new block counts on.
+const tailRecordBytes = 128
+
 // tailBlock holds consecutive events, their envelopes in one array.
 type tailBlock struct {
 	first   Position // of the first record
@@ -51,7 +54,9 @@ func (t *tail) add(r record) {
 		b = t.blocks[n-1]
 	}
 	if b == nil || len(b.bytes)+len(r.envelope) > cap(b.bytes) {
-		b = &tailBlock{first: t.next, bytes: make([]byte, 0, max(tailBlockBytes, len(r.envelope)))}
+		size := max(tailBlockBytes, len(r.envelope))
+		b = &tailBlock{first: t.next, bytes: make([]byte, 0, size)}
+		b.records = make([]record, 0, size/max(len(r.envelope), tailRecordBytes)+1) // as if all were alike
 		t.blocks = append(t.blocks, b)
 		t.bytes += cap(b.bytes)
 		t.trimLocked()

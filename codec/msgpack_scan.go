@@ -217,14 +217,8 @@ func (s *scanner) fault(err error) error { return fmt.Errorf("at byte %d: %w", s
 
 func (s *scanner) scan(b []byte, whole bool) error {
 	for !s.done {
-		if s.pos < len(b) {
-			if size := scalarSize(b[s.pos]); size > 0 && size <= len(b)-s.pos && s.elements < MaxElements {
-				s.elements++
-				s.huge = s.huge || b[s.pos] == 0xcf && b[s.pos+1] >= 0x80
-				s.pos += size
-				s.completed()
-				continue
-			}
+		if s.scalars(b) {
+			continue
 		}
 		t, err := readToken(b, s.pos)
 		if errors.Is(err, errTruncated) && !whole {
@@ -259,20 +253,51 @@ func (s *scanner) scan(b []byte, whole bool) error {
 	return nil
 }
 
-// scalarSize returns the size of the scalars whose first byte c tells it, and 0 of
-// all others and of floats, which need a look. It spares most values readToken.
-func scalarSize(c byte) int {
-	switch {
-	case c <= 0x7f, c >= 0xe0, c == 0xc0, c == 0xc2, c == 0xc3:
-		return 1
-	case 0xa0 <= c && c <= 0xbf:
-		return 1 + int(c&0x1f)
-	case 0xcc <= c && c <= 0xcf, 0xd0 <= c && c <= 0xd3:
-		return 1 + 1<<(c&0x03)
-	default:
-		return 0
+// scalars reads values of the innermost container, as long as they are scalars whose
+// first byte tells their size: nearly all are, and are spared readToken. It reports
+// whether it read any.
+func (s *scanner) scalars(b []byte) bool {
+	left := 1
+	if s.depth > 0 {
+		left = int(s.left[s.depth-1])
 	}
+	left = min(left, MaxElements-s.elements)
+	read, pos := 0, s.pos
+	for read < left && pos < len(b) {
+		size := int(scalarSizes[b[pos]])
+		if size == 0 || size > len(b)-pos {
+			break
+		}
+		s.huge = s.huge || b[pos] == 0xcf && b[pos+1] >= 0x80
+		pos += size
+		read++
+	}
+	if read == 0 {
+		return false
+	}
+	s.pos, s.elements = pos, s.elements+read
+	if s.depth > 0 {
+		s.left[s.depth-1] -= int32(read - 1)
+	}
+	s.completed()
+	return true
 }
+
+// scalarSizes are the sizes of the scalars by their first byte, and 0 where that does
+// not tell it, and for floats, which need a look.
+var scalarSizes = func() (sizes [256]uint8) {
+	for c := range sizes {
+		switch {
+		case c <= 0x7f, c >= 0xe0, c == 0xc0, c == 0xc2, c == 0xc3:
+			sizes[c] = 1
+		case 0xa0 <= c && c <= 0xbf:
+			sizes[c] = 1 + uint8(c&0x1f)
+		case 0xcc <= c && c <= 0xcf, 0xd0 <= c && c <= 0xd3:
+			sizes[c] = 1 + 1<<(c&0x03)
+		}
+	}
+	return sizes
+}()
 
 // completed notes the end of a value, and of the containers that it ends.
 func (s *scanner) completed() {

@@ -199,11 +199,12 @@ func TestASoundStoreFailsNothing(t *testing.T) {
 func TestADamagedStoreFailsTheTest(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		events, size int // of a payload; the damage is among the oldest of them
+		events, size int                  // of a payload; the damage is among the oldest of them
+		sealed       eventstream.Position // what lies above it is looked at
 		want         []string
 	}{
-		"among the newest events": {200, 1000, []string{"open store: ", "history is damaged"}},
-		"far below":               {3500, 300, []string{"check store: ", "problems, the first: "}},
+		"among the newest events": {200, 1000, 0, []string{"open store: ", "history is damaged"}},
+		"far below":               {3500, 300, 3072, []string{"check store: ", "problems, the first: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -215,6 +216,16 @@ func TestADamagedStoreFailsTheTest(t *testing.T) {
 					payload := make([]byte, tt.size)
 					_, _ = random.Read(payload)
 					mustAppend(fake, db, "s", eventstream.NewEvent{Type: "X", Codec: codec.Raw, Data: payload})
+				}
+				for {
+					stats, err := db.Stats()
+					if err != nil {
+						fake.Fatalf("stats: %v", err)
+					}
+					if stats.Sealed >= tt.sealed {
+						break
+					}
+					time.Sleep(time.Millisecond)
 				}
 				if err := db.Close(); err != nil { // which writes tables
 					fake.Fatalf("close: %v", err)

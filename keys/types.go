@@ -79,6 +79,13 @@ func ValidateName(field, name string) error {
 	if len(name) > MaxNameBytes {
 		return &NameError{Part: field, Reason: NameTooLong, Name: name, Max: MaxNameBytes}
 	}
+	plain := true // printable ASCII, as nearly all names are
+	for i := 0; plain && i < len(name); i++ {
+		plain = 0x20 <= name[i] && name[i] < 0x7f
+	}
+	if plain {
+		return nil
+	}
 	if !utf8.ValidString(name) {
 		return &NameError{Part: field, Reason: NameBadEncoding, Name: name}
 	}

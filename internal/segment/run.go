@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/nexus-erp/eventstream/codec"
+	"github.com/nexus-erp/eventstream/internal/engine"
 	"github.com/nexus-erp/eventstream/keys"
 )
 
@@ -21,6 +22,7 @@ type Run struct {
 	heads  []byte // a head for each event, see headLen
 	names  []byte
 	bodies []byte
+	raw    []byte // scratch of AppendSegment
 	before times
 	hasher Hasher
 }
@@ -82,8 +84,14 @@ func (r *Run) Add(tenant keys.TenantID, stream keys.StreamID, version keys.Versi
 	r.names = append(r.names, stream...)
 	r.bodies = append(r.bodies, body...)
 	r.hasher.Add(r.hasher.Record(tenant, stream, version, envelope))
-	r.Events++
+	if r.Events++; r.Events%giveWayEvery == 0 {
+		engine.GiveWay()
+	}
 }
+
+// giveWayEvery is after how many events the kernel gets its turn: each takes about a
+// microsecond to add or to pack, before compression.
+const giveWayEvery = 32
 
 // Close ends the run. It returns its seal, which follows the seal whose hash is
 // previous, and starts the next run, which is empty. The segment is packed with

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/nexus-erp/eventstream/codec"
+	"github.com/nexus-erp/eventstream/internal/engine"
 	"github.com/nexus-erp/eventstream/keys"
 )
 
@@ -36,13 +38,15 @@ var (
 
 // AppendSegment appends the run's segment.
 func (r *Run) AppendSegment(dst []byte) []byte {
-	raw := make([]byte, r.size())
+	raw := slices.Grow(r.raw[:0], r.size())[:len(r.heads)]
 	for n := range r.Events {
 		for i, b := range r.heads[n*headLen : (n+1)*headLen] {
 			raw[i*r.Events+n] = b
 		}
 	}
-	copy(raw[copy(raw[len(r.heads):], r.names)+len(r.heads):], r.bodies)
+	raw = append(append(raw, r.names...), r.bodies...)
+	r.raw = raw
+	engine.GiveWay()
 
 	start := len(dst)
 	dst = append(dst, segmentVersion)
@@ -50,6 +54,7 @@ func (r *Run) AppendSegment(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(raw)))
 	dst = append(dst, make([]byte, segmentHeader-segmentSummed)...)
 	dst = codec.AppendZstd(dst, raw)
+	engine.GiveWay()
 	value := dst[start:]
 	binary.BigEndian.PutUint64(value[segmentSummed:], segmentSum(r.First, value))
 	return dst

@@ -39,6 +39,18 @@ var writeMutants = []mutant{
 		pkg:  ".", tests: []string{"TestAppendingMadeIDsAgainIsDeduplicated"},
 	},
 	{
+		name: "a round does not wait for those who were told of the one before", file: "sequence.go",
+		find: "s.inFlight == 0 && s.returning.Load() == 0",
+		put:  "s.inFlight < 32",
+		pkg:  ".", tests: []string{"TestEachSyncServesEverybody"},
+	},
+	{
+		name: "callers who went away are waited for", file: "sequence.go",
+		find: "\t\tg.db.returned(gone)\n",
+		put:  "",
+		pkg:  ".", tests: []string{"TestACancelledAppendIsWithdrawnOrOpen"},
+	},
+	{
 		name: "recorded-at goes back with the clock", file: "sequence.go",
 		find: "\tns := notBefore(last, now)\n",
 		put:  "\tns := notBefore(0, now)\n",
