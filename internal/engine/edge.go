@@ -46,7 +46,7 @@ func newEdge(cfg *Config, slow func(vfs.DiskSlowInfo)) *edge {
 	ed.disk = newDisk(cfg, ed.base)
 	ed.ballast = newBallast(ed.base, cfg.StoreDir, BallastBytes(cfg.MemTableBytes, cfg.AppendBytes), time.Now())
 	fs, health := vfs.WithDiskHealthChecks(vfs.OnDiskFull(ed.base, ed.noRoom), slowDisk, nil, slow)
-	ed.fs, ed.health = breakerFS{FS: fs, breaker: ed.breaker}, health
+	ed.fs, ed.health = givingFS{breakerFS{FS: fs, breaker: ed.breaker}}, health
 	return ed
 }
 
