@@ -225,7 +225,7 @@ func TestADamagedStoreFailsTheTest(t *testing.T) {
 					if stats.Sealed >= tt.sealed {
 						break
 					}
-					time.Sleep(time.Millisecond)
+					runtime.Gosched()
 				}
 				if err := db.Close(); err != nil { // which writes tables
 					fake.Fatalf("close: %v", err)
