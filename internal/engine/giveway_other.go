@@ -2,5 +2,5 @@
 
 package engine
 
-// GiveWay does nothing where the kernel interrupts a time slice for its own work.
-func GiveWay() {}
+// yield does nothing: other kernels interrupt a time slice for work of their own.
+func yield() {}

@@ -3,6 +3,7 @@ package engine
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -32,5 +33,24 @@ func TestTablesGiveWay(t *testing.T) {
 	}
 	if err := ed.health.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Beside others that never rest, giving way costs a time slice each time: it takes a
+// fifth of the time and not more. If nobody waits, it is done each time.
+func TestGivingWayCostsAFifth(t *testing.T) {
+	t.Parallel()
+	const work, calls = 50 * time.Microsecond, 100_000
+	for slice, least := range map[time.Duration]int{300 * time.Nanosecond: calls, 3 * time.Millisecond: 400} {
+		var c courtesy
+		var now, given time.Duration
+		times := 0
+		for range calls {
+			now += work
+			c.offer(func() time.Duration { return now }, func() { now, given, times = now+slice, given+slice, times+1 })
+		}
+		if given > now/5+slice || times < least {
+			t.Errorf("slices of %v: %v of %v went to others, in %d times", slice, given, now, times)
+		}
 	}
 }

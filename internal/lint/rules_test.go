@@ -167,6 +167,7 @@ func receiver(d *ast.FuncDecl) string {
 // clock, each with its reason.
 var timeAllowed = map[string]string{
 	"options.go":                 "the default of Options.Clock",
+	"internal/engine/giveway.go": "how long the kernel took, which no event shows",
 	"bench":                      "measures",
 	"estest":                     "bounds how long a test waits",
 	"internal/engine/logging.go": "limits how often a message is logged; nothing is stored",
