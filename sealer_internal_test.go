@@ -201,7 +201,9 @@ func TestTheSameLogIsCutIntoTheSameRuns(t *testing.T) {
 		}
 	}
 	db = openSealed(t, o)
-	db.awaitSealed()
+	if last := once[len(once)-1].Last; !AwaitSealed(db.DB, last) {
+		t.Fatalf("sealed up to %d, want %d", db.sealer.reached(), last)
+	}
 	for _, want := range once {
 		got, err := db.sealAt(want.First)
 		if err != nil || got.Last != want.Last {
