@@ -68,13 +68,14 @@ const (
 
 // commitGroup is the appends that share a batch: a round, or a part of one.
 type commitGroup struct {
-	db      *DB
-	members []*appendRequest // those that commit
-	taken   []*appendRequest // from the queue, to be decided
-	size    int64            // of both, in bytes
-	last    Position
-	key     []byte // scratch of batch
-	value   []byte
+	db       *DB
+	members  []*appendRequest // those that commit
+	taken    []*appendRequest // from the queue, to be decided
+	requests int              // that were taken in all: those that are refused count too,
+	size     int64            // or a storm of them could hold up the members
+	last     Position
+	key      []byte // scratch of batch
+	value    []byte
 }
 
 // sequence queues the request, and sees to it that somebody leads. Its outcome is
@@ -184,8 +185,7 @@ func (s *sequencer) takeLocked(g *commitGroup) {
 	n := 0
 	for ; n < len(s.queue); n++ {
 		r := s.queue[n]
-		requests := len(g.members) + len(g.taken)
-		if requests == groupRequests || requests > 0 && g.size+r.size > groupBytes {
+		if g.requests == groupRequests || g.requests > 0 && g.size+r.size > groupBytes {
 			break
 		}
 		if !r.state.CompareAndSwap(stateQueued, stateTaken) {
@@ -193,6 +193,7 @@ func (s *sequencer) takeLocked(g *commitGroup) {
 			continue
 		}
 		g.taken = append(g.taken, r)
+		g.requests++
 		g.size += r.size
 	}
 	rest := copy(s.queue, s.queue[n:])
@@ -207,7 +208,7 @@ func (db *DB) commitGroup(g *commitGroup) {
 		db.decide(g)
 	}
 	if len(g.members) == 0 {
-		g.size = 0
+		g.requests, g.size = 0, 0
 		db.groups.Put(g)
 		return
 	}
@@ -336,7 +337,7 @@ func (g *commitGroup) Report(err error) {
 	if gone > 0 {
 		g.db.returned(gone)
 	}
-	g.members, g.size = g.members[:0], 0
+	g.members, g.requests, g.size = g.members[:0], 0, 0
 	g.db.groups.Put(g)
 }
 
