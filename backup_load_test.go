@@ -13,7 +13,8 @@ import (
 	"github.com/nexus-erp/eventstream"
 )
 
-// Eight writers append commits over several streams, a backup is made every 200 ms.
+// Eight writers append commits over several streams, a backup is made every 200 ms, and
+// the load lasts until there are a few, for one may take seconds on a busy machine.
 // Each one holds what was acknowledged before it began, ends with a commit, and gives
 // back exactly those events.
 func TestBackupsUnderLoadAreWhole(t *testing.T) {
@@ -22,11 +23,11 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 	if testing.Short() {
 		length = 2 * time.Second
 	}
-	const writers, every, pause = 8, 200 * time.Millisecond, 25 * time.Millisecond
+	const writers, atLeast, every, pause = 8, 3, 200 * time.Millisecond, 25 * time.Millisecond
 	dir := t.TempDir()
 	opts := &eventstream.Options{MemTableBytes: 256 << 10, Unstable: eventstream.Unstable{RunEvents: 100}}
 	db := mustOpen(t, filepath.Join(dir, "store"), opts)
-	loading, stop := context.WithTimeout(ctx, length)
+	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var acknowledged atomic.Uint64
 	var running sync.WaitGroup
@@ -59,7 +60,7 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 		})
 	}
 	var backups []eventstream.BackupInfo
-	tick := time.NewTicker(every)
+	enough, tick := time.After(length), time.NewTicker(every)
 	for loading.Err() == nil {
 		<-tick.C
 		before := eventstream.Position(acknowledged.Load())
@@ -67,7 +68,14 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 		if info.Head < before || info.DurableHead > info.Head || info.Events != uint64(info.Head) {
 			t.Errorf("got %+v, want all up to %d, which was acknowledged", info, before)
 		}
-		backups = append(backups, info)
+		if backups = append(backups, info); len(backups) < atLeast {
+			continue
+		}
+		select {
+		case <-enough:
+			stop()
+		default:
+		}
 	}
 	tick.Stop()
 	running.Wait()
@@ -99,9 +107,6 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 		}
 	}
 	t.Logf("%d backups, %d events", len(backups), len(all))
-	if len(backups) < 3 {
-		t.Errorf("only %d backups were made", len(backups))
-	}
 }
 
 // mustEventAt returns the event at a position, of whichever tenant.
