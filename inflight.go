@@ -78,3 +78,12 @@ func (c *idClaim) warm(find func(idKey) (Position, codec.ContentHash, error)) er
 	c.position, c.content, c.loaded = position, content, true
 	return nil
 }
+
+// decided says where the id is going to be, which nobody finds on disk yet.
+//
+// REQUIRES: c is pinned, and the caller is the sequencer or keeps it from deciding.
+func (c *idClaim) decided(position Position, content codec.ContentHash) {
+	c.load.Lock()
+	defer c.load.Unlock()
+	c.position, c.content, c.loaded = position, content, true
+}

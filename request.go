@@ -173,12 +173,30 @@ func (r *appendRequest) wait(ctx context.Context) (o outcome, left bool) {
 	if r.state.CompareAndSwap(stateQueued, stateWithdrawn) {
 		return outcome{err: ctx.Err()}, true
 	}
-	unknown := r.unknown(ctx.Err())
-	if r.state.CompareAndSwap(stateTaken, stateLeft) {
+	if unknown, left := r.leave(ctx.Err()); left {
 		return outcome{err: unknown}, true
 	}
 	<-r.done
 	return r.heard(), false
+}
+
+// leave gives up a request that was taken, unless it was told its outcome. Whoever asks
+// for its events again, under the ids in the error, may be there before Pebble has them:
+// until they are durable they are claimed, those that the store made ids for too.
+func (r *appendRequest) leave(why error) (unknown error, left bool) {
+	r.db.seq.deciding.Lock()
+	defer r.db.seq.deciding.Unlock()
+	if r.firstPosition == 0 { // it was refused
+		return nil, false
+	}
+	for i := range r.events {
+		if e := &r.events[i]; e.claim == nil {
+			e.claim, _ = r.db.inflight.pin(idKey{tenant: r.tenant, id: e.id})
+			e.claim.decided(r.firstPosition+Position(i), e.content)
+		}
+	}
+	unknown = r.unknown(why)
+	return unknown, r.state.CompareAndSwap(stateTaken, stateLeft)
 }
 
 // unknown wraps why nobody knows what became of an append that was handed over.

@@ -54,6 +54,10 @@ type sequencer struct {
 	returning atomic.Int64 // callers that were told so, and have not run since
 	failed    error        // why nothing can be appended any more
 
+	// deciding is held while appends are taken and decided, which is from memory only: a
+	// caller who goes away waits for it, and knows what became of his.
+	deciding sync.Mutex
+
 	head         Position      // the newest position assigned
 	assigned     atomic.Uint64 // likewise, for others: nothing in Pebble is newer
 	lastRecorded int64         // the newest recorded-at time, in ns
@@ -146,42 +150,32 @@ func (db *DB) startLeading() {
 // lead decides a round, group by group, and the next one if that is due.
 func (db *DB) lead() {
 	defer db.gate.leave()
-	for g := db.takeGroup(); g != nil; g = db.takeGroup() {
-		db.commitGroup(g)
+	for db.seq.goesOn() {
+		db.commitGroup(db.newGroup())
 	}
 }
 
-// takeGroup takes the next group of the round from the queue, or the first of a new one.
-// It returns nil, and gives up the lead, if no round is due.
-func (db *DB) takeGroup() *commitGroup {
-	g, _ := db.groups.Get().(*commitGroup)
-	if g == nil {
-		g = &commitGroup{db: db}
-	}
-	seq := &db.seq
-	seq.mu.Lock()
-	defer seq.mu.Unlock()
-	if !seq.more && !seq.dueLocked() {
-		seq.leading = false // whoever queues next, or returns last, goes on
-		db.groups.Put(g)
-		return nil
-	}
-	seq.takeLocked(g)
-	return g
+// goesOn reports whether the round has another group, or the next round may begin. If
+// not, it gives up the lead.
+func (s *sequencer) goesOn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leading = s.more || s.dueLocked() // if not, whoever queues next, or returns last, goes on
+	return s.leading
 }
 
-// takeMore takes what queued while the group was decided, and reports whether there was
-// any. Those who were told last are still on their way when the first of them are taken.
-func (db *DB) takeMore(g *commitGroup) bool {
-	seq := &db.seq
-	seq.mu.Lock()
-	defer seq.mu.Unlock()
-	seq.takeLocked(g)
-	return len(g.taken) > 0
+func (db *DB) newGroup() *commitGroup {
+	if g, ok := db.groups.Get().(*commitGroup); ok {
+		return g
+	}
+	return &commitGroup{db: db}
 }
 
-// takeLocked moves appends from the queue to the group, as many as it has room for.
-func (s *sequencer) takeLocked(g *commitGroup) {
+// take moves appends from the queue to the group, as many as it has room for, and
+// reports whether there were any.
+func (s *sequencer) take(g *commitGroup) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := 0
 	for ; n < len(s.queue); n++ {
 		r := s.queue[n]
@@ -200,13 +194,22 @@ func (s *sequencer) takeLocked(g *commitGroup) {
 	clear(s.queue[rest:])
 	s.queue = s.queue[:rest]
 	s.more = rest > 0
+	return len(g.taken) > 0
 }
 
-// commitGroup decides a group and hands over what commits.
-func (db *DB) commitGroup(g *commitGroup) {
-	for more := true; more; more = db.takeMore(g) {
+// gather takes the group's appends and decides them, and then what queued meanwhile: those
+// who were told last are still on their way when the first of them are taken.
+func (db *DB) gather(g *commitGroup) {
+	db.seq.deciding.Lock()
+	defer db.seq.deciding.Unlock()
+	for db.seq.take(g) {
 		db.decide(g)
 	}
+}
+
+// commitGroup fills a group and hands over what commits.
+func (db *DB) commitGroup(g *commitGroup) {
+	db.gather(g)
 	if len(g.members) == 0 {
 		g.requests, g.size = 0, 0
 		db.groups.Put(g)

@@ -12,16 +12,16 @@ func TestAGroupEndsThoughAllAreRefused(t *testing.T) {
 		s.queue = append(s.queue, &appendRequest{size: 100})
 	}
 	var g commitGroup
-	s.takeLocked(&g)
+	s.take(&g)
 	if len(g.taken) != groupRequests || len(s.queue) != queued-groupRequests || !s.more {
 		t.Fatalf("took %d, left %d, more %v", len(g.taken), len(s.queue), s.more)
 	}
 	g.taken = g.taken[:0] // none commits
-	s.takeLocked(&g)
+	s.take(&g)
 	if len(g.taken) != 0 || !s.more {
 		t.Errorf("a full group took %d more, more %v", len(g.taken), s.more)
 	}
-	s.takeLocked(new(commitGroup))
+	s.take(new(commitGroup))
 	if len(s.queue) != 0 || s.more {
 		t.Errorf("the next group left %d, more %v", len(s.queue), s.more)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +17,8 @@ import (
 
 // Tables cannot be written for a while, so flushes pile up until Pebble takes no more
 // writes and holds whoever writes. Callers get away when their ctx ends, and know
-// that the outcome is open; what they left behind is there once the disk answers.
+// that the outcome is open; what they left behind is there once the disk answers, and
+// whoever asks for it again, under the ids that he was told, gets that.
 func TestAStallHoldsNoCallerBeyondItsContext(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -34,6 +36,7 @@ func TestAStallHoldsNoCallerBeyondItsContext(t *testing.T) {
 	}
 	payload := make([]byte, 64<<10)
 	acked, unknown := 0, 0
+	var left *eventstream.CommitUnknownError
 	for range 200 {
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 		began := time.Now()
@@ -46,7 +49,7 @@ func TestAStallHoldsNoCallerBeyondItsContext(t *testing.T) {
 		case err == nil:
 			acked++
 			continue
-		case errors.Is(err, eventstream.ErrCommitUnknown):
+		case errors.As(err, &left):
 			unknown++
 		case !errors.Is(err, context.DeadlineExceeded):
 			t.Fatal(err)
@@ -59,7 +62,21 @@ func TestAStallHoldsNoCallerBeyondItsContext(t *testing.T) {
 	equal(t, "appends with an open outcome", unknown, 1)
 	equal(t, "events readable while stalled", len(mustCollect(t, db.ReadAll(ctx))), acked)
 
+	var again eventstream.AppendResult
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		again, err = db.Append(ctx, "stock-item-1", eventstream.Any, eventstream.NewEvent{ID: left.EventIDs[0], Type: "Counted", Data: payload})
+	})
+	for queued := 0; queued == 0; queued, _ = eventstream.Waiting(db) {
+		runtime.Gosched() // until the store has looked for the id, where it is not yet
+	}
 	open()
+	asking.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the result is that of the first", again.Deduplicated, true)
+	equal(t, "its position", again.FirstPosition, eventstream.Position(acked+1))
 	mustAppend(t, db, "stock-item-1", eventstream.StreamExists, event("Counted"))
 	equal(t, "events afterwards", len(mustCollect(t, db.ReadAll(ctx))), acked+unknown+1)
 	if err := db.Close(); err != nil {

@@ -51,6 +51,12 @@ var writeMutants = []mutant{
 		pkg:  ".", tests: []string{"TestACancelledAppendIsWithdrawnOrOpen"},
 	},
 	{
+		name: "ids that the store made are not claimed by a caller who goes away", file: "request.go",
+		find: "\t\tif e := &r.events[i]; e.claim == nil {\n",
+		put:  "\t\tif e := &r.events[i]; e.claim == nil && r.given > 0 {\n",
+		pkg:  ".", tests: []string{"TestAStallHoldsNoCallerBeyondItsContext"},
+	},
+	{
 		name: "recorded-at goes back with the clock", file: "sequence.go",
 		find: "\tns := notBefore(last, now)\n",
 		put:  "\tns := notBefore(0, now)\n",
