@@ -169,7 +169,7 @@ func (r *appendRequest) prepare(entries []StreamAppend, list string) error {
 	if err := r.collect(entries, list); err != nil {
 		return err
 	}
-	if err := r.assignIDs(); err != nil {
+	if err := r.claimIDs(); err != nil {
 		return err
 	}
 	if err := r.encode(entries, list); err != nil {
@@ -234,9 +234,8 @@ func countEvents(entries []StreamAppend) int {
 	return n
 }
 
-// assignIDs makes ids for the events that came without, and claims those that came
-// with one.
-func (r *appendRequest) assignIDs() error {
+// claimIDs claims the ids that events came with. The others get theirs with their place.
+func (r *appendRequest) claimIDs() error {
 	for i := range r.events {
 		e := &r.events[i]
 		if e.id.IsZero() {
@@ -251,19 +250,6 @@ func (r *appendRequest) assignIDs() error {
 					return &DuplicateEventError{Tenant: r.tenant.name, EventID: e.id, Reason: "it is named twice in this append"}
 				}
 			}
-		}
-	}
-	if r.given == len(r.events) {
-		return nil
-	}
-	r.ids = append(r.ids[:0], make([]EventID, len(r.events)-r.given)...)
-	if err := r.db.ids.Next(r.ids); err != nil {
-		return fmt.Errorf("append: %w", err)
-	}
-	made := r.ids
-	for i := range r.events {
-		if r.events[i].claim == nil {
-			r.events[i].id, made = made[0], made[1:]
 		}
 	}
 	return nil
@@ -337,7 +323,9 @@ func (r *appendRequest) encodeEvent(e *NewEvent, part *eventPart, stream StreamI
 	part.envelope = len(r.buf)
 	r.buf = codec.AppendEnvelope(r.buf, &env, e.Type, e.CorrelationID, e.CausationID, e.UserID)
 	part.end = len(r.buf)
-	part.content = codec.HashContent(stream, env.Schema, env.Codec, env.Flags&codec.FlagOccurredGiven != 0, env.OccurredAt, codec.Body(r.buf[part.envelope:]))
+	if part.claim != nil {
+		part.content = codec.ContentOf(r.buf[part.envelope:], stream)
+	}
 	return nil
 }
 

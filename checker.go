@@ -24,6 +24,7 @@ type checker struct {
 
 	previous facts  // of the position before
 	scratch  []byte // payloads are encoded again to prove them well-formed
+	located  uint64 // events of which the id tells the position
 
 	// unreadable says that a part of the store cannot be read. Then nobody can tell what
 	// leads nowhere, and looking for it would read the same damage for each event, which
@@ -214,28 +215,36 @@ func (c *checker) event(f *facts, value []byte) {
 	if !c.deep {
 		return
 	}
-	f.content = env.ContentHash(f.stream)
+	if !c.db.locator.Tells(f.id, f.position) {
+		f.content = env.ContentHash(f.stream)
+	}
 	if c.scratch, err = codec.Encode(c.scratch[:0], env.Codec, codec.Encoded(env.Payload)); err != nil {
 		c.about(f, ProblemPayload, "%v", err)
 	}
 }
 
-// lookUpIDs checks that the event ids of a block lead to its events.
+// lookUpIDs checks that the event ids of a block lead to its events: by a record, if they
+// do not tell the position themselves.
 func (c *checker) lookUpIDs(block []facts) (err error) {
 	it, err := c.db.eng.NewPrefixIter([]byte{byte(keys.KindEventID)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	idKeys := make([][]byte, len(block))
+	var recorded []*facts
+	var idKeys [][]byte
 	for i := range block {
-		idKeys[i] = keys.AppendEventID(nil, block[i].tenantID, block[i].id)
-	}
-	for _, i := range keyOrder(len(block), func(i int) []byte { return idKeys[i] }) {
-		f := &block[i]
-		if !f.sound {
-			continue
+		switch f := &block[i]; {
+		case !f.sound:
+		case c.db.locator.Tells(f.id, f.position):
+			c.located++
+		default:
+			recorded = append(recorded, f)
+			idKeys = append(idKeys, keys.AppendEventID(nil, f.tenantID, f.id))
 		}
+	}
+	for _, i := range keyOrder(len(recorded), func(i int) []byte { return idKeys[i] }) {
+		f := recorded[i]
 		if !it.SeekGE(idKeys[i]) || !bytes.Equal(it.Key(), idKeys[i]) {
 			if it.Err() != nil {
 				return nil // the deferred Close returns it
@@ -349,8 +358,8 @@ func (c *checker) orphanEvent(it engine.Iter) error {
 	return nil
 }
 
-// eventIDs counts the event ids, and names those that lead to no event if there
-// are too many.
+// eventIDs counts the records of event ids, and names those that lead to no event, or
+// that no event needs, if there are too many.
 func (c *checker) eventIDs(ctx context.Context) error {
 	count := uint64(0)
 	err := c.walk(ctx, keys.KindEventID, func(it engine.Iter) error {
@@ -363,7 +372,7 @@ func (c *checker) eventIDs(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil || c.unreadable || (c.report.OK() && count == uint64(c.report.Head)) {
+	if err != nil || c.unreadable || (c.report.OK() && count+c.located == uint64(c.report.Head)) {
 		return err
 	}
 	return c.walk(ctx, keys.KindEventID, c.orphanID)
@@ -384,12 +393,16 @@ func (c *checker) orphanID(it engine.Iter) error {
 	if ok && c.appendedSince(position) {
 		return nil
 	}
+	detail := "leads to no event of its own"
 	if ok {
 		if event, err := c.db.eventAt(position); err == nil && event.ID == id {
-			return nil
+			if !c.db.locator.Tells(id, position) {
+				return nil
+			}
+			detail = "has a record, and tells its position itself"
 		}
 	}
-	c.problem(Problem{Kind: ProblemOrphan, Tenant: c.tenantName(tenantID), Position: position, Detail: fmt.Sprintf("event id %s leads to no event of its own", id)})
+	c.problem(Problem{Kind: ProblemOrphan, Tenant: c.tenantName(tenantID), Position: position, Detail: fmt.Sprintf("event id %s %s", id, detail)})
 	return nil
 }
 

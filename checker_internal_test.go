@@ -23,7 +23,7 @@ type damagedStore struct {
 }
 
 // newDamagedStore returns a store with two commits: events 1 to 3 over streams a and
-// b, then event 4 in a.
+// b, then event 4 in a. Event 2 came with an id.
 func newDamagedStore(t *testing.T) *damagedStore {
 	t.Helper()
 	now := time.Unix(1000, 0)
@@ -37,9 +37,11 @@ func newDamagedStore(t *testing.T) *damagedStore {
 		}
 	})
 	e := NewEvent{Type: "X", Codec: codec.JSON, Data: map[string]int{"n": 1}}
+	given := e
+	given.ID = EventID{2}
 	ctx := context.Background()
 	if _, err := db.AppendAll(ctx, []StreamAppend{
-		{Stream: "a", Expect: NoStream, Events: []NewEvent{e, e}},
+		{Stream: "a", Expect: NoStream, Events: []NewEvent{e, given}},
 		{Stream: "b", Expect: NoStream, Events: []NewEvent{e}},
 	}); err != nil {
 		t.Fatal(err)
@@ -193,6 +195,13 @@ func TestCheckNamesEveryDamage(t *testing.T) {
 				b.Set(keys.AppendEventID(nil, 1, EventID{9}), codec.AppendEventIDRecord(nil, 5, codec.ContentHash{}))
 			})
 		}, false, []string{ProblemOrphan}, "no event of its own"},
+		{"an event id that tells its position has a record", func(d *damagedStore) {
+			key := d.idKey("a", 1)
+			d.write(func(b engine.Batch) { b.Set(key, codec.AppendEventIDRecord(nil, 1, codec.ContentHash{})) })
+		}, false, []string{ProblemOrphan}, "tells its position itself"},
+		{"an event id tells another position", func(d *damagedStore) {
+			d.change("a", 1, func(env []byte) { env[55]++ })
+		}, false, []string{ProblemEventID}, "leads nowhere"},
 		{"an event beyond the head", func(d *damagedStore) {
 			env := d.get(eventKey("b", 1))
 			codec.SealEnvelope(env, 1, "c", 1, 5, 1)

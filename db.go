@@ -24,9 +24,10 @@ type DB struct {
 	dir  *engine.Directory
 	eng  *engine.Engine
 	mark *engine.MarkFile
-	ids  *keys.IDGenerator
+	ids  *keys.IDGenerator // of stores and backups
 
 	seq        sequencer
+	locator    keys.Locator
 	tenants    *tenantTable
 	heads      *headCache
 	inflight   *inflightIDs
@@ -186,6 +187,7 @@ func (db *DB) load() error {
 	}
 	db.seq.head, db.seq.lastRecorded = head, recordedAt
 	db.seq.assigned.Store(uint64(head))
+	db.locator = keys.NewLocator(db.dir.Identity.Store, [3]byte{}) // for those who only look ids up
 	db.tail = newTail(int(db.opts.TailBytes), head)
 	// What recovery found in the log it has written to tables and synced.
 	db.eng.Durable.Rise(head)

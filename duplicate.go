@@ -3,9 +3,6 @@ package eventstream
 import (
 	"context"
 	"fmt"
-
-	"github.com/nexus-erp/eventstream/codec"
-	"github.com/nexus-erp/eventstream/keys"
 )
 
 // duplicate answers an append of which at least one id is known: with the first
@@ -31,17 +28,17 @@ func (r *appendRequest) duplicate(ctx context.Context) error {
 	first := event.CommitPosition()
 	last := first + Position(event.CommitSize-1)
 	for i := range r.events {
-		e := &r.events[i]
-		if err := r.matchOriginal(e, known, i-anchor, first, last); err != nil {
+		if err := r.matchOriginal(i, anchor, first, last); err != nil {
 			return err
 		}
 	}
 	return r.adopt(event.RecordedAt.UnixNano())
 }
 
-// matchOriginal finds where event e was recorded within the earlier commit, and
-// compares what it says.
-func (r *appendRequest) matchOriginal(e, known *eventPart, distance int, first, last Position) error {
+// matchOriginal finds where event i was recorded within the earlier commit, from where
+// event anchor was, and compares what it says.
+func (r *appendRequest) matchOriginal(i, anchor int, first, last Position) error {
+	e, known, distance := &r.events[i], &r.events[anchor], i-anchor
 	refuse := func(id EventID, at Position, reason string) error {
 		return &DuplicateEventError{Tenant: r.tenant.name, EventID: id, Position: at, Reason: reason}
 	}
@@ -58,19 +55,19 @@ func (r *appendRequest) matchOriginal(e, known *eventPart, distance int, first, 
 			return err
 		}
 		e.id, e.original = original.ID, at
-		record, _, err := r.db.eng.Get(nil, keys.AppendEventID(nil, TenantID(r.tenant.id.Load()), original.ID))
+		found, content, err := r.db.findID(idKey{tenant: r.tenant, id: original.ID})
 		if err != nil {
 			return err
 		}
-		var ok bool
-		if _, e.originalContent, ok = codec.ParseEventIDRecord(record); !ok { // one that is missing too
+		if found != at { // it is missing, or another event's
 			return &CorruptionError{What: "event-id record", Position: at}
 		}
+		e.originalContent = content
 	}
 	switch {
 	case e.original < first || e.original > last:
 		return refuse(e.id, e.original, fmt.Sprintf("and event id %s at position %d, by another append", known.id, known.original))
-	case e.originalContent != e.content:
+	case e.originalContent != r.contentOf(i):
 		return refuse(e.id, e.original, "by an event with other content")
 	}
 	return nil

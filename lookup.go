@@ -47,23 +47,9 @@ func (db *DB) eventAt(position Position) (Event, error) {
 // eventByKey returns the event stored under key, which a pointer at position led
 // to.
 func (db *DB) eventByKey(key []byte, position Position) (Event, error) {
-	id, stream, version, err := keys.ParseEvent(key)
+	id, stream, version, env, err := db.envelopeByKey(key, position)
 	if err != nil {
-		return Event{}, &CorruptionError{What: "position pointer", Position: position, Err: err}
-	}
-	value, ok, err := db.eng.Get(nil, key)
-	if err != nil {
-		return Event{}, readError("event", err)
-	}
-	if !ok {
-		return Event{}, damagedEvent(stream, version, position, errEventMissing)
-	}
-	env, err := codec.ParseEnvelope(value, id, stream, version)
-	if err != nil {
-		return Event{}, damagedEvent(stream, version, position, err)
-	}
-	if env.Position != position {
-		return Event{}, damagedEvent(stream, version, position, errElsewhere)
+		return Event{}, err
 	}
 	tenantName := ""
 	if tn := db.tenants.findID(id); tn != nil {
@@ -77,6 +63,29 @@ func (db *DB) eventByKey(key []byte, position Position) (Event, error) {
 	return event, nil
 }
 
+// envelopeByKey returns the stored form of the event under key, which a pointer at
+// position led to, and what the key says.
+func (db *DB) envelopeByKey(key []byte, position Position) (tenant TenantID, stream StreamID, version Version, env codec.Envelope, err error) {
+	if tenant, stream, version, err = keys.ParseEvent(key); err != nil {
+		return 0, "", 0, env, &CorruptionError{What: "position pointer", Position: position, Err: err}
+	}
+	value, ok, err := db.eng.Get(nil, key)
+	switch {
+	case err != nil:
+		err = readError("event", err)
+	case !ok:
+		err = damagedEvent(stream, version, position, errEventMissing)
+	default:
+		if env, err = codec.ParseEnvelope(value, tenant, stream, version); err == nil && env.Position != position {
+			err = errElsewhere
+		}
+		if err != nil {
+			err = damagedEvent(stream, version, position, err)
+		}
+	}
+	return tenant, stream, version, env, err
+}
+
 // event is Event at the view's head.
 func (v view) event(ctx context.Context, id EventID) (Event, error) {
 	if err := v.begin(ctx); err != nil {
@@ -88,7 +97,14 @@ func (v view) event(ctx context.Context, id EventID) (Event, error) {
 	if !ok {
 		return Event{}, notFound
 	}
-	position, _, err := v.db.lookupID(tenantID, id)
+	if position, ok := v.db.locator.Position(id); ok && position > 0 && position <= v.head {
+		v.db.stats.eventsRead.Add(1)
+		event, err := v.db.eventAt(position)
+		if err != nil || event.ID == id && event.Tenant == v.tenant {
+			return event, err
+		}
+	}
+	position, _, err := v.db.recordedID(tenantID, id)
 	if err != nil {
 		return Event{}, err
 	}
@@ -128,9 +144,36 @@ func (v view) eventAt(ctx context.Context, position Position) (Event, error) {
 	return v.db.eventByKey(key, position)
 }
 
-// lookupID returns where an event id was recorded, and with what content. The
-// position is 0 if it was not.
+// lookupID returns where the event with an id stands, and with what content. The
+// position is 0 if it stands nowhere.
 func (db *DB) lookupID(tenantID TenantID, id EventID) (Position, codec.ContentHash, error) {
+	told, ok := db.locator.Position(id)
+	if !ok || told == 0 {
+		return db.recordedID(tenantID, id)
+	}
+	readable := db.readable.Load()
+	key, ok, err := db.eventKeyAt(told)
+	if err == nil && !ok && told <= readable {
+		err = &CorruptionError{What: "position pointer", Position: told, Err: errPositionMissing}
+	}
+	if err != nil {
+		return 0, codec.ContentHash{}, err
+	}
+	if tenantOf(key) == tenantID {
+		_, stream, _, env, err := db.envelopeByKey(key, told)
+		if err != nil {
+			return 0, codec.ContentHash{}, err
+		}
+		if env.EventID == id {
+			return told, env.ContentHash(stream), nil
+		}
+	}
+	return db.recordedID(tenantID, id)
+}
+
+// recordedID returns what the record of an event id says. The position is 0 if there is
+// none.
+func (db *DB) recordedID(tenantID TenantID, id EventID) (Position, codec.ContentHash, error) {
 	var buf [codec.EventIDRecordLen]byte
 	value, ok, err := db.eng.Get(buf[:0], keys.AppendEventID(make([]byte, 0, keys.EventIDKeyLen), tenantID, id))
 	if err != nil || !ok {

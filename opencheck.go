@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/nexus-erp/eventstream/internal/engine"
@@ -69,6 +70,11 @@ func (db *DB) openForWriting() error {
 	if err := db.load(); err != nil {
 		return err
 	}
+	var opening [3]byte
+	if _, err := io.ReadFull(db.opts.Entropy, opening[:]); err != nil {
+		return fmt.Errorf("open %s: read entropy for event ids: %w", db.dir.Path, err)
+	}
+	db.locator = keys.NewLocator(db.dir.Identity.Store, opening)
 	if head := db.seq.head; head != proven {
 		return &HistoryDamagedError{From: min(head, proven) + 1, To: max(head, proven), Detail: "the store changed while it was opened"}
 	}

@@ -45,7 +45,8 @@ type Options struct {
 	// Clock tells the time at which events are recorded. It may go back: recorded-at
 	// times do not. It must be safe for concurrent use. Default: time.Now.
 	Clock func() time.Time
-	// Entropy gives the random bytes of event ids. It is read under a lock.
+	// Entropy gives the random bytes of the store's id, and three for each opening, which are
+	// part of the event ids that it makes. It is read under a lock.
 	// Default: crypto/rand.
 	Entropy io.Reader
 	// FS is the file system, for tests and for encryption at rest.

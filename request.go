@@ -2,6 +2,7 @@ package eventstream
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,6 @@ type appendRequest struct {
 	events  []eventPart
 	buf     []byte    // keys and envelopes of all events
 	scratch []byte    // encodes one payload at a time
-	ids     []EventID // those that the store made
 	given   int       // events that came with an id
 	size    int64     // of all envelopes and records, in bytes
 	update  *UpdateTx // whose commit it is, or nil
@@ -71,9 +71,9 @@ type streamPart struct {
 
 // eventPart is one event of an append.
 type eventPart struct {
-	id      EventID
-	content codec.ContentHash
-	claim   *idClaim // nil if the store made the id
+	id      EventID           // zero until the event has its place, unless it came with one
+	content codec.ContentHash // likewise; see contentOf
+	claim   *idClaim          // nil if the event came without an id
 
 	// Where the event's key, and behind it its envelope, stand in buf.
 	key, envelope, end int
@@ -112,7 +112,7 @@ func (r *appendRequest) release() {
 	}
 	clear(r.parts)
 	clear(r.events)
-	r.parts, r.events, r.ids = r.parts[:0], r.events[:0], r.ids[:0]
+	r.parts, r.events = r.parts[:0], r.events[:0]
 	r.buf, r.scratch = kept(r.buf), kept(r.scratch)
 	r.given, r.size, r.newTenant = 0, 0, 0
 	r.outcome = outcome{}
@@ -192,11 +192,22 @@ func (r *appendRequest) leave(why error) (unknown error, left bool) {
 	for i := range r.events {
 		if e := &r.events[i]; e.claim == nil {
 			e.claim, _ = r.db.inflight.pin(idKey{tenant: r.tenant, id: e.id})
-			e.claim.decided(r.firstPosition+Position(i), e.content)
+			e.claim.decided(r.firstPosition+Position(i), r.contentOf(i))
 		}
 	}
 	unknown = r.unknown(why)
 	return unknown, r.state.CompareAndSwap(stateTaken, stateLeft)
+}
+
+// contentOf returns the content hash of event i. Those that came without an id are hashed
+// only if somebody asks.
+func (r *appendRequest) contentOf(i int) codec.ContentHash {
+	e := &r.events[i]
+	if e.content == (codec.ContentHash{}) {
+		at := slices.IndexFunc(r.parts, func(p streamPart) bool { return i < p.first+p.count })
+		e.content = codec.ContentOf(r.buf[e.envelope:e.end], r.parts[at].stream)
+	}
+	return e.content
 }
 
 // unknown wraps why nobody knows what became of an append that was handed over.

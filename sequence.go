@@ -280,8 +280,8 @@ func (a acknowledged) Report(err error) {
 	a.group.Report(err)
 }
 
-// batch returns the group's writes: all events, all positions, all ids, since Pebble
-// inserts neighbours faster.
+// batch returns the group's writes: all events, all positions, all ids that do not tell
+// the position themselves, since Pebble inserts neighbours faster.
 func (g *commitGroup) batch() engine.Batch {
 	b := g.db.eng.NewBatch()
 	for _, r := range g.members {
@@ -305,9 +305,12 @@ func (g *commitGroup) batch() engine.Batch {
 	for _, r := range g.members {
 		tenantID, _ := r.tenant.number()
 		for i := range r.events {
-			e := &r.events[i]
+			e, position := &r.events[i], r.firstPosition+Position(i)
+			if g.db.locator.Tells(e.id, position) {
+				continue
+			}
 			g.key = keys.AppendEventID(g.key[:0], tenantID, e.id)
-			g.value = codec.AppendEventIDRecord(g.value[:0], r.firstPosition+Position(i), e.content)
+			g.value = codec.AppendEventIDRecord(g.value[:0], position, r.contentOf(i))
 			b.Set(g.key, g.value)
 		}
 	}
@@ -440,10 +443,13 @@ func (r *appendRequest) place(e *eventPart, tenantID TenantID, stream StreamID, 
 	key, envelope := r.buf[e.key:e.envelope], r.buf[e.envelope:e.end]
 	binary.BigEndian.PutUint32(key[keys.TenantOffset:], uint32(tenantID))
 	binary.BigEndian.PutUint64(key[len(key)-keys.VersionFromEnd:], uint64(version))
-	codec.SealEnvelope(envelope, tenantID, stream, version, position, r.recordedAt)
 	if e.claim != nil {
 		e.claim.position, e.claim.content = position, e.content
+	} else {
+		e.id = r.db.locator.ID(r.recordedAt, position)
+		codec.PutEventID(envelope, e.id)
 	}
+	codec.SealEnvelope(envelope, tenantID, stream, version, position, r.recordedAt)
 	r.db.tail.add(record{tenant: r.tenant, stream: stream, version: version, envelope: envelope})
 }
 

@@ -114,8 +114,9 @@ func TestTamperedHistoryIsFound(t *testing.T) {
 		tamper func(*damagedStore, engine.Batch)
 		check  []string // kinds of problems of which a deep check names one; nil: it finds nothing
 		opens  bool
+		newest EventID // of the newest event; zero: the store made it
 	}{
-		{"an event is edited", edit(sealed, true), []string{ProblemSeal}, true},
+		{"an event is edited", edit(sealed, true), []string{ProblemSeal}, true, EventID{}},
 		{"two events of one length are swapped", func(d *damagedStore, b engine.Batch) {
 			key, envelope := d.keyAt(middle)
 			for p := middle + 1; ; p++ {
@@ -126,20 +127,21 @@ func TestTamperedHistoryIsFound(t *testing.T) {
 					return
 				}
 			}
-		}, []string{ProblemSeal}, true},
+		}, []string{ProblemSeal}, true, EventID{}},
 		{"an event is dropped", func(d *damagedStore, b engine.Batch) {
 			key, envelope := d.keyAt(middle)
 			b.Delete(key)
 			b.Delete(keys.AppendPosition(nil, middle))
 			b.Delete(d.idKeyOf(key, envelope))
-		}, []string{ProblemPosition}, false},
+		}, []string{ProblemPosition}, false, EventID{}},
 		{"an event is inserted at the end of a stream", func(d *damagedStore, b engine.Batch) {
 			_, envelope := d.keyAt(middle)
 			key := keys.AppendEvent(nil, 1, "finance-account-new", 1)
 			b.Set(key, d.place(key, envelope, middle))
-		}, []string{ProblemOrphan, ProblemEvent}, true},
-		{"the newest event is edited", edit(end, false), []string{ProblemContent}, true},
-		{"the newest event is edited, and what its id says", edit(end, true), nil, true},
+		}, []string{ProblemOrphan, ProblemEvent}, true, EventID{}},
+		{"the newest event is edited", edit(end, false), nil, true, EventID{}},
+		{"the newest event, which came with an id, is edited", edit(end, false), []string{ProblemContent}, true, EventID{1}},
+		{"the newest event, which came with an id, is edited, and what its id says", edit(end, true), nil, true, EventID{1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -147,6 +149,9 @@ func TestTamperedHistoryIsFound(t *testing.T) {
 			db := sealedStore(t, fs, 7)
 			if db.sealer.reached() < middle+10 || db.sealer.reached() >= db.Head() {
 				t.Fatalf("%d of %d events are sealed", db.sealer.reached(), db.Head())
+			}
+			if _, err := db.Append(context.Background(), "finance-account-newest", Any, NewEvent{ID: tt.newest, Type: "X", Data: "newest"}); err != nil {
+				t.Fatal(err)
 			}
 			kept := db.anchor()
 			if report, err := db.Check(context.Background(), Deep()); err != nil || !report.OK() || kept.finds(db.DB) {

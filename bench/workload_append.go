@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -226,7 +225,7 @@ func (t *appendTest) rawTurn(writers, batch int) turn {
 	}
 }
 
-// lockedTurn writes event, position and event id in one batch, and holds one lock
+// lockedTurn writes event and position in one batch, and holds one lock
 // from the assignment of the position until the batch is synced.
 func (t *appendTest) lockedTurn(writers int) turn {
 	return func(ctx context.Context, d time.Duration, lat *latencies) (s sample, err error) {
@@ -252,18 +251,13 @@ func (t *appendTest) lockedTurn(writers int) turn {
 }
 
 // lockedBuffers is one worker's memory for keys.
-type lockedBuffers struct{ event, position, id, content []byte }
+type lockedBuffers struct{ event, position []byte }
 
-// add writes the three keys of one event into b.
+// add writes the two keys of one event into b.
 func (l *lockedBuffers) add(b *pebble.Batch, rec record, position uint64) error {
-	var id keys.EventID
-	binary.BigEndian.PutUint64(id[8:], position)
 	l.event = rec.withSerial(l.event, position)
 	l.position = keys.AppendPosition(l.position[:0], keys.Position(position))
-	l.id = keys.AppendEventID(l.id[:0], 1, id)
-	l.content = binary.BigEndian.AppendUint64(l.content[:0], position)
-	l.content = append(l.content, id[:]...) // stands for the 128-bit content hash
-	return errors.Join(b.Set(l.event, rec.value, nil), b.Set(l.position, l.event, nil), b.Set(l.id, l.content, nil))
+	return errors.Join(b.Set(l.event, rec.value, nil), b.Set(l.position, l.event, nil))
 }
 
 // weigh closes the product and notes how large its tables are for each event,

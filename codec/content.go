@@ -53,6 +53,17 @@ func (e *Envelope) ContentHash(stream keys.StreamID) ContentHash {
 	return HashContent(stream, e.Schema, e.Codec, e.Flags&FlagOccurredGiven != 0, e.OccurredAt, e.body)
 }
 
+// ContentOf hashes what an event says that [AppendEnvelope] encoded, whether it has its
+// place already or not. It verifies nothing.
+func ContentOf(env []byte, stream keys.StreamID) ContentHash {
+	var (
+		schema     = keys.SchemaVersion(binary.BigEndian.Uint32(env[offSchema:]))
+		given      = env[offFlags]&FlagOccurredGiven != 0
+		occurredAt = int64(binary.BigEndian.Uint64(env[offOccurred:]))
+	)
+	return HashContent(stream, schema, ID(env[offCodec]), given, occurredAt, Body(env))
+}
+
 // EventIDRecordLen is the length of what an event-id key leads to.
 const EventIDRecordLen = 8 + 16
 

@@ -92,7 +92,8 @@ type Envelope struct {
 }
 
 // AppendEnvelope appends e's stored form. Version, position, recorded-at and the
-// header's sum are written by [SealEnvelope] later.
+// header's sum are written by [SealEnvelope] later, an id that is not known yet by
+// [PutEventID] before.
 //
 // REQUIRES: names of at most 255 bytes.
 func AppendEnvelope(dst []byte, e *Envelope, eventType, correlation, causation, user string) []byte {
@@ -121,6 +122,9 @@ func AppendEnvelope(dst []byte, e *Envelope, eventType, correlation, causation, 
 	binary.BigEndian.PutUint64(env[offBodySum:], xxhash.Sum64(env[EnvelopeHeaderLen:]))
 	return dst
 }
+
+// PutEventID writes the event's id into env, which [AppendEnvelope] made.
+func PutEventID(env []byte, id keys.EventID) { copy(env[offID:offBodySum], id[:]) }
 
 // Body returns the part of an envelope that does not depend on its place.
 func Body(env []byte) []byte { return env[EnvelopeHeaderLen:] }

@@ -11,8 +11,9 @@ import (
 )
 
 // EventID identifies an event within its tenant for good. It is a ULID: 48 bits
-// of milliseconds since 1970, then 80 random bits. It is an identity, never an
-// order: the order of events is their [Position].
+// of milliseconds since 1970, then 80 bits that make it unique: random ones in ids that
+// callers make, see [IDGenerator], and [Locator] for those that a store makes. It is an
+// identity, never an order: the order of events is their [Position].
 type EventID [16]byte
 
 // ParseEventID reads the 26 characters of a ULID, in either case. Anything else
@@ -48,9 +49,10 @@ func (id *EventID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// IDGenerator makes event ids that ascend within the process: ids of one
+// IDGenerator makes ids that ascend within the process: ids of one
 // millisecond count upwards, and a clock that goes back is not followed. It is
-// safe for concurrent use.
+// safe for concurrent use. Stores and backups are named by it, and callers may make
+// the ids of events with it that must be known before they are appended.
 type IDGenerator struct {
 	now     func() time.Time
 	entropy io.Reader

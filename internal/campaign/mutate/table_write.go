@@ -28,7 +28,7 @@ var writeMutants = []mutant{
 	},
 	{
 		name: "an event id with other content passes for the same event", file: "duplicate.go",
-		find: "case e.originalContent != e.content:",
+		find: "case e.originalContent != r.contentOf(i):",
 		put:  "case false:",
 		pkg:  ".", tests: []string{"TestATakenIDIsRefused"},
 	},
@@ -36,7 +36,43 @@ var writeMutants = []mutant{
 		name: "no record of the event id is written", file: "sequence.go",
 		find: "\t\t\tb.Set(g.key, g.value)\n\t\t}\n\t}\n\tfor _, r := range g.members {\n\t\tif r.update != nil {",
 		put:  "\t\t}\n\t}\n\tfor _, r := range g.members {\n\t\tif r.update != nil {",
-		pkg:  ".", tests: []string{"TestAppendingMadeIDsAgainIsDeduplicated"},
+		pkg:  ".", tests: []string{"TestAppendingAgainReturnsTheFirstResult"},
+	},
+	{
+		name: "an id that tells another position has no record", file: "sequence.go",
+		find: "if g.db.locator.Tells(e.id, position) {",
+		put:  "if _, ok := g.db.locator.Position(e.id); ok {",
+		pkg:  ".", tests: []string{"TestIDsThatTellAPositionMayComeElsewhere"},
+	},
+	{
+		name: "what stands where an id tells is taken for its event", file: "lookup.go",
+		find: "if env.EventID == id {\n\t\t\treturn told",
+		put:  "if env.Position == told {\n\t\t\treturn told",
+		pkg:  ".", tests: []string{"TestIDsThatTellAPositionMayComeElsewhere"},
+	},
+	{
+		name: "an id of another tenant is taken for one's own", file: "lookup.go",
+		find: "if tenantOf(key) == tenantID {",
+		put:  "if tenantOf(key) > 0 {",
+		pkg:  ".", tests: []string{"TestAMadeIDInAnotherTenantIsAnotherEvent"},
+	},
+	{
+		name: "an event of another tenant is read by its id", file: "lookup.go",
+		find: "event.ID == id && event.Tenant == v.tenant {",
+		put:  "event.ID == id {",
+		pkg:  ".", tests: []string{"TestAMadeIDInAnotherTenantIsAnotherEvent"},
+	},
+	{
+		name: "a position that is lost passes for an id that nobody used", file: "lookup.go",
+		find: "if err == nil && !ok && told <= readable {",
+		put:  "if err == nil && !ok && told > readable {",
+		pkg:  ".", tests: []string{"TestAMadeIDWithoutItsPositionIsDamage"},
+	},
+	{
+		name: "all openings make the same ids", file: "keys/locator.go",
+		find: "\tcopy(id[offIDOpening:], l.opening[:])\n",
+		put:  "",
+		pkg:  ".", tests: []string{"TestEachOpeningMakesIDsOfItsOwn"},
 	},
 	{
 		name: "a round does not wait for those who were told of the one before", file: "sequence.go",
