@@ -3,6 +3,7 @@ package eventstream
 import (
 	"errors"
 	"log/slog"
+	"slices"
 
 	"github.com/nexus-erp/eventstream/codec"
 	"github.com/nexus-erp/eventstream/internal/engine"
@@ -18,9 +19,20 @@ type segmentCursor struct {
 	skipFrom Position        // a run whose segment is damaged: the log is read instead
 	skipTo   Position
 
-	ahead    chan *unpacked // receives the segment behind current, if it was asked for
+	ahead    []aheadSegment // those behind current, in order
+	spare    *unpacked      // was current: its memory is for the next one
 	record   segment.Record
 	envelope codec.Envelope
+}
+
+// segmentsAhead is how many segments are unpacked while one is read: unpacking takes twice
+// as long as reading.
+const segmentsAhead = 2
+
+// aheadSegment is a segment that is being unpacked ahead of the read.
+type aheadSegment struct {
+	last Position       // of its run, as the seal says
+	done chan *unpacked // receives it once
 }
 
 // unpacked is a segment that was read.
@@ -109,7 +121,10 @@ func (c *logCursor) enterSegment(position Position) error {
 	if err != nil {
 		return err
 	}
-	s.current, s.places = u, s.places[:0]
+	if s.current != u {
+		s.spare, s.current = s.current, u
+	}
+	s.places = s.places[:0]
 	for at := u.First(); at < position || c.opts.backward && at <= position; at++ {
 		if c.opts.backward {
 			s.places = append(s.places, u.Place())
@@ -123,12 +138,13 @@ func (c *logCursor) enterSegment(position Position) error {
 // is that.
 func (c *logCursor) unpack(position Position) (*unpacked, error) {
 	s := &c.segment
-	if s.ahead != nil {
-		u := <-s.ahead
-		s.ahead = nil
-		if u.err == nil && u.Covers(position) {
+	if len(s.ahead) > 0 {
+		a := s.ahead[0]
+		u := <-a.done
+		if s.ahead = slices.Delete(s.ahead, 0, 1); u.err == nil && u.Covers(position) && u.Last() == a.last {
 			return u, nil
 		}
+		s.ahead = nil // the others are not what is read next
 	}
 	seal, err := c.view.db.sealOf(position)
 	if err != nil {
@@ -147,20 +163,33 @@ func (c *logCursor) unpack(position Position) (*unpacked, error) {
 
 var errSegmentOther = errors.New("it holds another run than its seal says")
 
-// readAhead has the segment behind the current one unpacked meanwhile.
+// readAhead has the segments behind the current one unpacked meanwhile.
 func (c *logCursor) readAhead() {
 	db, s := c.view.db, &c.segment
-	if s.ahead != nil || s.current == nil || s.current.Last() >= min(c.hi, s.reached) || !db.gate.join() {
+	if s.current == nil {
 		return
 	}
-	ahead, first := make(chan *unpacked, 1), s.current.Last()+1
-	s.ahead = ahead
-	go func() {
-		defer db.gate.leave()
-		u := &unpacked{}
-		db.unpack(u, first)
-		ahead <- u
-	}()
+	last := s.current.Last()
+	if n := len(s.ahead); n > 0 {
+		last = s.ahead[n-1].last
+	}
+	for len(s.ahead) < segmentsAhead && last < min(c.hi, s.reached) {
+		seal, err := db.sealOf(last + 1)
+		if err != nil || !db.gate.join() {
+			return // whoever gets there says why
+		}
+		u := s.spare
+		if s.spare = nil; u == nil {
+			u = &unpacked{}
+		}
+		a := aheadSegment{last: seal.Last, done: make(chan *unpacked, 1)}
+		s.ahead, last = append(s.ahead, a), seal.Last
+		go func() {
+			defer db.gate.leave()
+			db.unpack(u, seal.First)
+			a.done <- u
+		}()
+	}
 }
 
 // unpack reads the segment at first into u, in u's memory.

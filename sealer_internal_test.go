@@ -312,6 +312,50 @@ func TestADamagedSegmentIsBuiltAgain(t *testing.T) {
 	}
 }
 
+// A long read has segments unpacked ahead of it. If one of them is damaged, or holds
+// another run than its seal says, the log is read in its place, and no event is lost or
+// comes twice.
+func TestADamagedSegmentIsReadAhead(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	o := sealedOptions(fs)
+	o.Unstable.RunEvents = 64
+	db := openSealed(t, o)
+	for n := range 16 {
+		events := slices.Repeat([]NewEvent{{Type: "X", Data: n}}, 450)
+		if _, err := db.Append(context.Background(), "s", Any, events...); err != nil {
+			t.Fatal(err)
+		}
+		events = slices.Repeat([]NewEvent{{Type: "Y"}}, 1+n%3)
+		for range 30 {
+			if _, err := db.Append(context.Background(), "t", Any, events...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !AwaitSealed(db.DB, db.Head()-100) {
+		t.Fatalf("sealed up to %d of %d", db.sealer.reached(), db.Head())
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Unstable.RunEvents = -1 // nothing is built again
+	db = openSealed(t, o)
+	want := db.unsealed(func() []string { return list(t, db.ReadAll(context.Background())) })
+	if len(want) < 2*pageMost-400 {
+		t.Fatalf("only %d events: they are not read ahead", len(want))
+	}
+	seals := db.seals()
+	for i, name := range []string{"flipped", "missing", "empty", "another run's"} {
+		for at := len(seals) / 3; at < len(seals); at += 7 + i {
+			damages(db, &seals[at])[name]()
+		}
+		if got := list(t, db.ReadAll(context.Background())); !slices.Equal(got, want) {
+			t.Errorf("%s: got %d events, want %d", name, len(got), len(want))
+		}
+	}
+}
+
 func awaitRebuilt(t *testing.T, db *DB) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)

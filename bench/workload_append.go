@@ -62,7 +62,7 @@ func batchFigures(writers int, batches []int) []figure {
 func lockedFigure(writers int) figure {
 	return figure{
 		name: "append-locked", writers: writers, batch: 1,
-		baseline: "a variant with one lock held across the sync: raw Pebble, the same three keys for an event, encoded beforehand",
+		baseline: "a variant with one lock held across the sync: raw Pebble, the same two keys for an event, encoded beforehand",
 		prepare: func(ctx context.Context, b *bed) (*contest, error) {
 			t, err := newAppendTest(ctx, b)
 			if err != nil {

@@ -57,6 +57,12 @@ var readMutants = []mutant{
 		pkg:  ".", tests: []string{"TestSegmentsGiveWhatTheLogGives"},
 	},
 	{
+		name: "a segment that was read ahead is taken as it is", file: "readsegment.go",
+		find: "u.err == nil && u.Covers(position) && u.Last() == a.last {",
+		put:  "u.Last() >= a.last {",
+		pkg:  ".", tests: []string{"TestADamagedSegmentIsReadAhead"},
+	},
+	{
 		name: "a segment shows the events of all tenants", file: "readsegment.go",
 		find: "\t\tif s.record.Tenant == tenant {\n\t\t\tif err := c.takePacked(p, &s.record); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t}\n\t\tc.lo =",
 		put:  "\t\tif s.record.Tenant != 0 {\n\t\t\tif err := c.takePacked(p, &s.record); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t}\n\t\tc.lo =",
