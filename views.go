@@ -274,6 +274,7 @@ func (s streams) Derive(d Derivation, fn func(*Tx) error) error {
 	if err := tx.ReadErr(); err != nil {
 		return err
 	}
+	batch = s.db.eng.Condensed(batch)
 	s.db.deriving.Lock()
 	defer s.db.deriving.Unlock()
 	if d.Guard != nil {

@@ -3,6 +3,24 @@ package main
 // Projections, their leases and rebuilds.
 var projectionMutants = []mutant{
 	{
+		name: "a batch is condensed to the first writes of its keys", file: "internal/engine/condense.go",
+		find: "\t\tlast[hash] = lastWrite{key: key, at: writes}\n",
+		put:  "\t\tif _, known := last[hash]; !known {\n\t\t\tlast[hash] = lastWrite{key: key, at: writes}\n\t\t}\n",
+		pkg:  "./internal/engine", tests: []string{"TestACondensedBatchComesToTheSame"},
+	},
+	{
+		name: "removals are lost from a condensed batch", file: "internal/engine/condense.go",
+		find: "\t\t\tcondensed.Delete(key)\n",
+		put:  "",
+		pkg:  "./internal/engine", tests: []string{"TestACondensedBatchComesToTheSame"},
+	},
+	{
+		name: "a batch with removals of ranges is condensed", file: "internal/engine/condense.go",
+		find: "\t\t\treturn nil, 0, false\n\t\t}\n\t\thash",
+		put:  "\t\t\tcontinue\n\t\t}\n\t\thash",
+		pkg:  "./internal/engine", tests: []string{"TestACondensedBatchComesToTheSame"},
+	},
+	{
 		name: "the checkpoint of a view is committed before the view", file: "projection/writer.go",
 		find: "\terr := w.tenant.Derive(eventstream.Derivation{View: w.view, Durable: len(c.park) > 0, Guard: w.guard}, func(tx *eventstream.Tx) error {\n",
 		put: "\tif err := w.tenant.Derive(eventstream.Derivation{View: w.view, Guard: w.guard}, func(tx *eventstream.Tx) error {\n\t\treturn setState(tx, w.state, &next)\n\t}); err != nil {\n\t\treturn err\n\t}\n" +
