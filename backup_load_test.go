@@ -31,6 +31,8 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 	defer stop()
 	var acknowledged atomic.Uint64
 	var running sync.WaitGroup
+	begun := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
 	for w := range writers {
 		running.Go(func() {
 			tenant := db.Tenant([]string{eventstream.DefaultTenant, "acme"}[w%2])
@@ -45,6 +47,7 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 					})
 				}
 				res, err := tenant.AppendAll(ctx, entries)
+				begin()
 				if err != nil {
 					t.Errorf("writer %d: %v", w, err)
 					return
@@ -59,6 +62,7 @@ func TestBackupsUnderLoadAreWhole(t *testing.T) {
 			}
 		})
 	}
+	<-begun // a backup of nothing cannot be cut
 	var backups []eventstream.BackupInfo
 	enough, tick := time.After(length), time.NewTicker(every)
 	for loading.Err() == nil {
