@@ -72,7 +72,7 @@ type streamPart struct {
 // eventPart is one event of an append.
 type eventPart struct {
 	id      EventID           // zero until the event has its place, unless it came with one
-	content codec.ContentHash // likewise; see contentOf
+	content codec.ContentHash // of what has a record; see contentOf
 	claim   *idClaim          // nil if the event came without an id
 
 	// Where the event's key, and behind it its envelope, stand in buf.
@@ -199,8 +199,8 @@ func (r *appendRequest) leave(why error) (unknown error, left bool) {
 	return unknown, r.state.CompareAndSwap(stateTaken, stateLeft)
 }
 
-// contentOf returns the content hash of event i. Those that came without an id are hashed
-// only if somebody asks.
+// contentOf returns the content hash of event i. Those that have no record are hashed only
+// if somebody asks: the request's caller.
 func (r *appendRequest) contentOf(i int) codec.ContentHash {
 	e := &r.events[i]
 	if e.content == (codec.ContentHash{}) {

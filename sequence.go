@@ -310,7 +310,7 @@ func (g *commitGroup) batch() engine.Batch {
 				continue
 			}
 			g.key = keys.AppendEventID(g.key[:0], tenantID, e.id)
-			g.value = codec.AppendEventIDRecord(g.value[:0], position, r.contentOf(i))
+			g.value = codec.AppendEventIDRecord(g.value[:0], position, e.content)
 			b.Set(g.key, g.value)
 		}
 	}
@@ -448,6 +448,9 @@ func (r *appendRequest) place(e *eventPart, tenantID TenantID, stream StreamID, 
 	} else {
 		e.id = r.db.locator.ID(r.recordedAt, position)
 		codec.PutEventID(envelope, e.id)
+		if !r.db.locator.Tells(e.id, position) { // it gets a record
+			e.content = codec.ContentOf(envelope, stream)
+		}
 	}
 	codec.SealEnvelope(envelope, tenantID, stream, version, position, r.recordedAt)
 	r.db.tail.add(record{tenant: r.tenant, stream: stream, version: version, envelope: envelope})
