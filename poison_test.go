@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -169,6 +170,15 @@ func (g *gatedSync) open(err error) {
 	}
 }
 
+// next lets go of the syncs that wait, and holds those that follow.
+func (g *gatedSync) next() {
+	g.mu.Lock()
+	held := g.gate
+	g.mu.Unlock()
+	g.close()
+	close(held)
+}
+
 func (g *gatedSync) wrap(fs vfs.FS) vfs.FS {
 	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		switch op.Kind {
@@ -199,6 +209,62 @@ func openGated(t *testing.T) (*eventstream.DB, *gatedSync, *vfs.MemFS) {
 		t.Fatal(err)
 	}
 	return db, gate, mem
+}
+
+// A round commits an event, and decides a conflict with it and a repetition of it as well.
+// Neither is answered before the event is durable.
+func TestNoAnswerRestsOnItsOwnRound(t *testing.T) {
+	t.Parallel()
+	db, gate, _ := openGated(t)
+	mustAppend(t, db, "s", eventstream.NoStream, event("X"))
+	gate.close()
+	answers := map[string]chan error{}
+	queue := func(name string, stream eventstream.StreamID, expect eventstream.Expected, e eventstream.NewEvent) {
+		answer := make(chan error, 1)
+		answers[name] = answer
+		go func() {
+			_, err := db.Append(ctx, stream, expect, e)
+			answer <- err
+		}()
+	}
+	queue("the round before", "t", eventstream.NoStream, event("X"))
+	<-gate.held
+	for i, q := range []struct {
+		name string
+		e    eventstream.NewEvent
+	}{{"commit", withID(id(7), "Y")}, {"conflict", event("Z")}, {"duplicate", withID(id(7), "Y")}} {
+		queue(q.name, "s", eventstream.Exact(1), q.e)
+		for queued := 0; queued <= i; queued, _ = eventstream.Waiting(db) {
+			runtime.Gosched()
+		}
+	}
+	gate.next()
+	<-gate.held
+	if err := <-answers["the round before"]; err != nil {
+		t.Fatal(err)
+	}
+	impatient, cancel := context.WithTimeout(ctx, 50*time.Millisecond) // for whoever would answer at once
+	defer cancel()
+	if _, err := db.Append(impatient, "u", eventstream.Any, event("X")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an append of the next round: got %v", err)
+	}
+	for name, answer := range answers {
+		select {
+		case err := <-answer:
+			t.Errorf("%s: answered before its event was durable: %v", name, err)
+			answer <- err
+		default:
+		}
+	}
+	gate.open(nil)
+	for _, name := range []string{"commit", "duplicate"} {
+		if err := <-answers[name]; err != nil {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	wantErr(t, <-answers["conflict"], eventstream.ErrConflict)
+	equal(t, "head", db.Head(), 3)
+	mustClose(t, db)
 }
 
 // While the sync of an append waits, nobody sees the append, and no answer rests on

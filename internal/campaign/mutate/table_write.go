@@ -108,19 +108,19 @@ var writeMutants = []mutant{
 		name: "the head of a stream does not say on which event it rests", file: "sequence.go",
 		find: "\t\t\tp.head.position = seq.head\n",
 		put:  "",
-		pkg:  ".", tests: []string{"TestNothingRestsOnWhatIsNotDurable"},
+		pkg:  ".", tests: []string{"TestNoAnswerRestsOnItsOwnRound"},
 	},
 	{
 		name: "a conflict is answered from an event that is not durable", file: "append.go",
 		find: "if err := r.db.awaitReadable(ctx, p.rests); err != nil {",
 		put:  "if err := ctx.Err(); err != nil {",
-		pkg:  ".", tests: []string{"TestNothingRestsOnWhatIsNotDurable"},
+		pkg:  ".", tests: []string{"TestNoAnswerRestsOnItsOwnRound"},
 	},
 	{
 		name: "a duplicate is answered from an event that is not durable", file: "duplicate.go",
 		find: "if err := r.db.awaitReadable(ctx, known.original); err != nil {",
 		put:  "if err := ctx.Err(); err != nil {",
-		pkg:  ".", tests: []string{"TestNothingRestsOnWhatIsNotDurable"},
+		pkg:  ".", tests: []string{"TestNoAnswerRestsOnItsOwnRound"},
 	},
 	{
 		name: "a guard is answered from an event that is not durable", file: "append.go",
