@@ -211,29 +211,53 @@ func openGated(t *testing.T) (*eventstream.DB, *gatedSync, *vfs.MemFS) {
 	return db, gate, mem
 }
 
-// A round commits an event, and decides a conflict with it and a repetition of it as well.
-// Neither is answered before the event is durable.
+// A round commits an event and a record, and decides what comes against them as well: a
+// conflict, a repetition, a guard, an update that has read the record. None of it is
+// answered before the commit is durable.
 func TestNoAnswerRestsOnItsOwnRound(t *testing.T) {
 	t.Parallel()
 	db, gate, _ := openGated(t)
 	mustAppend(t, db, "s", eventstream.NoStream, event("X"))
 	gate.close()
 	answers := map[string]chan error{}
-	queue := func(name string, stream eventstream.StreamID, expect eventstream.Expected, e eventstream.NewEvent) {
+	begin := func(name string, do func() error) {
 		answer := make(chan error, 1)
 		answers[name] = answer
-		go func() {
-			_, err := db.Append(ctx, stream, expect, e)
-			answer <- err
-		}()
+		go func() { answer <- do() }()
 	}
-	queue("the round before", "t", eventstream.NoStream, event("X"))
+	add := func(ctx context.Context, stream eventstream.StreamID, expect eventstream.Expected, e eventstream.NewEvent) error {
+		_, err := db.Append(ctx, stream, expect, e)
+		return err
+	}
+	begin("the round before", func() error { return add(ctx, "t", eventstream.NoStream, event("X")) })
 	<-gate.held
 	for i, q := range []struct {
 		name string
-		e    eventstream.NewEvent
-	}{{"commit", withID(id(7), "Y")}, {"conflict", event("Z")}, {"duplicate", withID(id(7), "Y")}} {
-		queue(q.name, "s", eventstream.Exact(1), q.e)
+		do   func() error
+	}{
+		{"commit", func() error {
+			_, err := db.Update(ctx, func(tx *eventstream.UpdateTx) error {
+				return errors.Join(tx.Records("names").Put([]byte("ada"), []byte("1")), tx.Append("s", eventstream.Exact(1), withID(id(7), "Y")))
+			})
+			return err
+		}},
+		{"conflict", func() error { return add(ctx, "s", eventstream.Exact(1), event("Z")) }},
+		{"duplicate", func() error { return add(ctx, "s", eventstream.Exact(1), withID(id(7), "Y")) }},
+		{"guard", func() error {
+			_, err := db.AppendIf(ctx, eventstream.Condition{Query: eventstream.Query{}.Types("Y")}, []eventstream.StreamAppend{
+				{Stream: "v", Expect: eventstream.Any, Events: []eventstream.NewEvent{event("Z")}},
+			})
+			return err
+		}},
+		{"update", func() error {
+			_, err := db.Update(ctx, func(tx *eventstream.UpdateTx) error {
+				_, _, err := tx.Records("names").Get([]byte("ada"))
+				return errors.Join(err, tx.Append("w", eventstream.NoStream, event("Z")))
+			})
+			return err
+		}},
+	} {
+		begin(q.name, q.do)
 		for queued := 0; queued <= i; queued, _ = eventstream.Waiting(db) {
 			runtime.Gosched()
 		}
@@ -245,13 +269,13 @@ func TestNoAnswerRestsOnItsOwnRound(t *testing.T) {
 	}
 	impatient, cancel := context.WithTimeout(ctx, 50*time.Millisecond) // for whoever would answer at once
 	defer cancel()
-	if _, err := db.Append(impatient, "u", eventstream.Any, event("X")); !errors.Is(err, context.DeadlineExceeded) {
+	if err := add(impatient, "u", eventstream.Any, event("X")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("an append of the next round: got %v", err)
 	}
 	for name, answer := range answers {
 		select {
 		case err := <-answer:
-			t.Errorf("%s: answered before its event was durable: %v", name, err)
+			t.Errorf("%s: answered before the commit was durable: %v", name, err)
 			answer <- err
 		default:
 		}
@@ -262,7 +286,9 @@ func TestNoAnswerRestsOnItsOwnRound(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	wantErr(t, <-answers["conflict"], eventstream.ErrConflict)
+	for _, name := range []string{"conflict", "guard", "update"} {
+		wantErr(t, <-answers[name], eventstream.ErrConflict)
+	}
 	equal(t, "head", db.Head(), 3)
 	mustClose(t, db)
 }

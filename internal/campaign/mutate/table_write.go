@@ -126,13 +126,13 @@ var writeMutants = []mutant{
 		name: "a guard is answered from an event that is not durable", file: "append.go",
 		find: "if err := r.db.awaitReadable(ctx, r.forbidden); err != nil {",
 		put:  "if err := ctx.Err(); err != nil {",
-		pkg:  ".", tests: []string{"TestAGuardIsAnsweredOnceItsEventIsDurable"},
+		pkg:  ".", tests: []string{"TestNoAnswerRestsOnItsOwnRound"},
 	},
 	{
 		name: "a conflict on a record is answered from a commit that is not durable", file: "append.go",
 		find: "if err := r.db.awaitReadable(ctx, w.position); err != nil {",
 		put:  "if err := ctx.Err(); err != nil {",
-		pkg:  ".", tests: []string{"TestNoAnswerOfAnUpdateRestsOnWhatIsNotDurable"},
+		pkg:  ".", tests: []string{"TestNoAnswerRestsOnItsOwnRound"},
 	},
 	{
 		name: "an update that is refused answers from records that are not durable", file: "update.go",
