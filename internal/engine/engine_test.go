@@ -55,6 +55,25 @@ func batchOf(e *Engine, pairs ...string) Batch {
 	return b
 }
 
+// list returns the keys and values from lower up to, not including, upper, as text.
+func list(t interface{ Fatal(args ...any) }, r Reader, lower, upper string) (all string) {
+	it, err := r.NewIter([]byte(lower), []byte(upper))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.Value()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(it.Key()) + string(value) + " "
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // write applies a batch without a sync, and returns what is reported.
 func write(e *Engine, b Batch) error {
 	o := make(outcome, 1)

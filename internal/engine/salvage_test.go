@@ -122,24 +122,7 @@ func TestReadersSeeTheirOwnMoment(t *testing.T) {
 	batch.Set([]byte("a"), []byte("10"))
 	batch.Delete([]byte("b"))
 	batch.DeleteRange([]byte("c"), []byte("d"))
-	list := func(r Reader) (all string) {
-		it, err := r.NewIter([]byte("a"), []byte("z"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ok := it.First(); ok; ok = it.Next() {
-			value, err := it.Value()
-			if err != nil {
-				t.Fatal(err)
-			}
-			all += string(it.Key()) + string(value) + " "
-		}
-		if err := it.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	if got := list(reader); got != "a10 d4 " {
+	if got := list(t, reader, "a", "z"); got != "a10 d4 " {
 		t.Errorf("the batch reads %q", got)
 	}
 	if value, ok, err := reader.Get(nil, []byte("a")); err != nil || !ok || string(value) != "10" {
@@ -148,14 +131,14 @@ func TestReadersSeeTheirOwnMoment(t *testing.T) {
 	if err := e.WriteAndWait(batch); err != nil {
 		t.Fatal(err)
 	}
-	if got := list(snapshot); got != "a1 b2 c3 d4 " {
+	if got := list(t, snapshot, "a", "z"); got != "a1 b2 c3 d4 " {
 		t.Errorf("the snapshot reads %q", got)
 	}
 	after, err := e.NewSnapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := list(after); got != "a10 d4 " {
+	if got := list(t, after, "a", "z"); got != "a10 d4 " {
 		t.Errorf("afterwards: %q", got)
 	}
 	if err := errors.Join(snapshot.Close(), after.Close()); err != nil {
